@@ -1,0 +1,3 @@
+//! balancer
+
+fn main() {}

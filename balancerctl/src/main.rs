@@ -1,0 +1,3 @@
+//! balancerctl
+
+fn main() {}

@@ -1,0 +1,161 @@
+//! Backends: where requests go, and how it is checked that they can.
+
+use super::Invalid;
+
+/// `http://host:port`, normalised: lower-case host, explicit port, no path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendUrl(Box<str>);
+
+impl BackendUrl {
+    /// Accepts `http://host[:port]`, with or without a single trailing slash.
+    pub fn new(text: &str) -> Result<Self, Invalid> {
+        let fault = |what: &str| Invalid { field: "url", expected: format!("expected http://host:port, got {text:?}: {what}") };
+        let parsed = url::Url::parse(text).map_err(|e| fault(&e.to_string()))?;
+        if parsed.scheme() != "http" {
+            return Err(fault("the scheme is not http"));
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(fault("it holds a user name or password"));
+        }
+        if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(fault("a backend has no path, query or fragment"));
+        }
+        let host = parsed.host_str().filter(|h| !h.is_empty()).ok_or_else(|| fault("it has no host"))?;
+        match parsed.port_or_known_default() {
+            Some(0) | None => Err(fault("its port is not 1 to 65535")),
+            Some(port) => Ok(Self(format!("http://{host}:{port}").into())),
+        }
+    }
+
+    /// The URL as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `host:port`.
+    pub fn authority(&self) -> &str {
+        self.0.trim_start_matches("http://")
+    }
+}
+
+/// What an operator wants of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminState {
+    /// Takes requests while healthy.
+    Active,
+    /// Takes no new requests; those in flight finish. Still checked.
+    Draining,
+    /// Takes no requests and is not checked.
+    Disabled,
+}
+
+/// Where a backend's definition lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The configuration file; reconciled at start and on SIGHUP.
+    File,
+    /// The API; lives in the database alone.
+    Api,
+}
+
+/// An active health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Request method.
+    pub method: String,
+    /// Path and query, starting with `/`.
+    pub path: String,
+    /// Milliseconds between checks; `None`: the configuration's `ticker_rate_sec`.
+    pub interval_ms: Option<u32>,
+    /// Milliseconds until a check counts as failed.
+    pub timeout_ms: u32,
+    /// Successes in a row that make an unhealthy backend healthy.
+    pub rise: u32,
+    /// Failures in a row that make a healthy backend unhealthy.
+    pub fall: u32,
+    /// Lowest status code that counts as a success.
+    pub expected_status_min: u16,
+    /// Highest status code that counts as a success.
+    pub expected_status_max: u16,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: "/health".into(),
+            interval_ms: None,
+            timeout_ms: 1000,
+            rise: 2,
+            fall: 3,
+            expected_status_min: 200,
+            expected_status_max: 399,
+        }
+    }
+}
+
+/// What a user says of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendSpec {
+    /// Where it is; unique in the pool.
+    pub url: BackendUrl,
+    /// Share of requests relative to the others, 1 to 1000.
+    pub weight: u32,
+    /// How it is checked.
+    pub health_check: HealthCheck,
+}
+
+/// A backend as the store holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Given by the store; never used again for another backend.
+    pub id: u64,
+    /// What the user said.
+    pub spec: BackendSpec,
+    /// What the operator wants of it.
+    pub admin_state: AdminState,
+    /// Where its definition lives.
+    pub source: Source,
+}
+
+/// Names one backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendKey {
+    /// By the id the store gave it.
+    Id(u64),
+    /// By its URL.
+    Url(BackendUrl),
+}
+
+/// A change to a backend; `None` leaves the field as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendChange {
+    /// New weight, 1 to 1000.
+    pub weight: Option<u32>,
+    /// New admin state.
+    pub admin_state: Option<AdminState>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_is_normalised() {
+        for (given, kept) in [
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+            ("http://Example.COM/", "http://example.com:80"),
+            ("http://[::1]:9", "http://[::1]:9"),
+        ] {
+            assert_eq!(BackendUrl::new(given).unwrap().as_str(), kept);
+        }
+        assert_eq!(BackendUrl::new("http://[::1]:9").unwrap().authority(), "[::1]:9");
+    }
+
+    #[test]
+    fn url_refuses_what_is_not_a_backend() {
+        for bad in ["", "127.0.0.1:80", "ftp://a", "https://a", "http://", "http://a/path", "http://a?q", "http://u:p@a", "http://a:0"] {
+            assert_eq!(BackendUrl::new(bad).unwrap_err().field, "url", "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! controlplane
+
+fn main() {}

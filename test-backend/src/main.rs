@@ -1,0 +1,3 @@
+//! test-backend
+
+fn main() {}
