@@ -1,1 +1,4 @@
-//! dataplane
+//! The data plane: a lean HTTP proxy that decides every request locally.
+
+pub mod clock;
+pub mod limit;

@@ -77,6 +77,6 @@ mod tests {
     fn the_value_is_part_of_the_wire_and_never_changes() {
         let mut f = Fingerprint::default();
         f.add("123.5.6.7:890", 10.0, 1.0);
-        assert_eq!(f.value(), 0);
+        assert_eq!(f.value(), 10380193733465404802);
     }
 }
