@@ -1,0 +1,205 @@
+//! Turns the plane's state into OpenMetrics when somebody asks; nothing is kept twice for it.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder},
+    metrics::MetricType,
+};
+
+use super::OwnAnswer;
+use crate::{
+    clock::{self, Nanos},
+    limiter::LimitKind,
+    pool::Backend,
+    shared::Shared,
+    snapshot::Snapshot,
+};
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Reads the plane's state at each scrape. Holds it weakly: a registry must not keep a stopped plane alive.
+pub(crate) struct Scrape(Weak<Shared>);
+
+impl Scrape {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(shared))
+    }
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let Some(shared) = self.0.upgrade() else { return Ok(()) };
+        let mut page = Page(encoder);
+        requests(&mut page, &shared)?;
+        connections(&mut page, &shared)?;
+        buckets(&mut page, &shared)?;
+        sync(&mut page, &shared)?;
+        match &*shared.snapshot.load() {
+            Some(held) => snapshot(&mut page, held),
+            None => Ok(()),
+        }
+    }
+}
+
+fn requests(page: &mut Page, shared: &Shared) -> fmt::Result {
+    let metrics = &shared.metrics.requests;
+    let answers = metrics.answers().into_iter().zip(CLASSES);
+    let refused = [(LimitKind::Default, "default"), (LimitKind::Client, "client")];
+    page.counters("requests", "Requests answered, by status class", "class", answers.map(|(n, class)| (class, n)))?;
+    page.gauge("requests_in_flight", "Requests being served now", metrics.in_flight() as f64)?;
+    page.counters(
+        "requests_refused",
+        "Requests refused over a limit, by whose limit it was",
+        "limit",
+        refused.map(|(kind, label)| (label, metrics.refused_total(kind))),
+    )?;
+    page.counters(
+        "own_answers",
+        "Answers Balancer made itself, by reason",
+        "reason",
+        OwnAnswer::ALL.map(|reason| (reason.label(), metrics.own_answers_total(reason))),
+    )?;
+    page.counter("retries", "Tries of a request beyond its first", metrics.retries_total())?;
+    let latency = metrics.latency().recorded();
+    page.metric("request_duration_seconds", "From a request's head to its answer's head", MetricType::Histogram)?
+        .encode_histogram::<[(&str, &str); 0]>(latency.sum_seconds, latency.count, &latency.buckets, None)
+}
+
+fn connections(page: &mut Page, shared: &Shared) -> fmt::Result {
+    let metrics = &shared.metrics.connections;
+    page.counter("connections_accepted", "Connections accepted from clients", metrics.accepted_total())?;
+    page.gauge("connections_open", "Connections of clients open now", metrics.open() as f64)?;
+    page.counter("tunnels", "Requests that became a tunnel", metrics.tunnels_total())
+}
+
+fn buckets(page: &mut Page, shared: &Shared) -> fmt::Result {
+    let buckets = &shared.buckets;
+    page.gauge("buckets", "Client buckets held", buckets.len() as f64)?;
+    page.gauge("buckets_max", "Client buckets there is room for", buckets.max_clients() as f64)?;
+    page.gauge("buckets_bytes", "Memory set aside for client buckets", buckets.bytes() as f64)?;
+    page.counter("bucket_evictions", "Client buckets evicted before they were full", buckets.evictions())
+}
+
+fn sync(page: &mut Page, shared: &Shared) -> fmt::Result {
+    let (sync, file) = (&shared.metrics.sync, &shared.metrics.state_file);
+    page.gauge("sync_connected", "1 while a stream to a control plane stands", f64::from(sync.is_connected()))?;
+    page.gauge(
+        "sync_silence_seconds",
+        "Since the control plane last said anything, or since the start",
+        seconds_since(sync.last_message()),
+    )?;
+    page.counter("sync_streams", "Streams to a control plane that stood", sync.streams_total())?;
+    page.counter("sync_failures", "Streams lost and attempts that failed", sync.failures_total())?;
+    page.counter("sync_acks", "Configuration steps applied", sync.acks_total())?;
+    page.counter("sync_nacks", "Configuration steps refused", sync.nacks_total())?;
+    page.counter("state_file_saves", "Times the snapshot was saved", file.saves_total())?;
+    page.counter("state_file_errors", "Times the snapshot could not be saved", file.errors_total())
+}
+
+fn snapshot(page: &mut Page, snapshot: &Snapshot) -> fmt::Result {
+    page.gauge("snapshot_revision", "Configuration revision being served", snapshot.revision as f64)?;
+    page.gauge(
+        "snapshot_age_seconds",
+        "Since this revision was applied or loaded",
+        seconds_since(snapshot.applied_at),
+    )?;
+    page.gauge("snapshot_limits", "Clients with a limit of their own", snapshot.limits.len() as f64)?;
+    backends(page, snapshot.pool.backends())
+}
+
+fn backends(page: &mut Page, backends: &[Arc<Backend>]) -> fmt::Result {
+    let now = clock::now();
+    let mut family = page.metric("backend_requests", "Answers of a backend, by status class", MetricType::Counter)?;
+    for backend in backends {
+        for (count, class) in backend.state.traffic.answers().into_iter().zip(CLASSES) {
+            let labels = [("backend", backend.authority.as_str()), ("class", class)];
+            family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)?;
+        }
+    }
+    let labelled = |value: fn(&Backend, Nanos) -> u64| {
+        backends.iter().map(move |backend| (backend.authority.as_str(), value(backend, now)))
+    };
+    page.counters(
+        "backend_connect_failures",
+        "Connections to a backend that could not be made",
+        "backend",
+        labelled(|backend, _| backend.state.traffic.connect_failures()),
+    )?;
+    page.gauges(
+        "backend_in_flight",
+        "Requests a backend is serving now",
+        "backend",
+        labelled(|backend, _| u64::from(backend.state.in_flight())),
+    )?;
+    page.gauges(
+        "backend_takes_requests",
+        "1 if new requests may go to a backend: not draining, not unhealthy, not ejected after failed connects",
+        "backend",
+        labelled(|backend, now| u64::from(backend.takes_requests(now))),
+    )
+}
+
+fn seconds_since(earlier: Nanos) -> f64 {
+    clock::now().since(earlier) as f64 / Nanos::SECOND.0 as f64
+}
+
+/// The metrics page being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn metric<'s>(
+        &'s mut self,
+        name: &'static str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, kind)
+    }
+
+    fn counter(&mut self, name: &'static str, help: &str, value: u64) -> fmt::Result {
+        self.metric(name, help, MetricType::Counter)?.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &str, value: f64) -> fmt::Result {
+        self.metric(name, help, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn counters<'v>(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'v str, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.metric(name, help, MetricType::Counter)?;
+        values.into_iter().try_for_each(|(value, count)| {
+            let labels = [(label, value)];
+            family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)
+        })
+    }
+
+    fn gauges<'v>(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'v str, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.metric(name, help, MetricType::Gauge)?;
+        values.into_iter().try_for_each(|(value, count)| {
+            let labels = [(label, value)];
+            family.encode_family(&labels)?.encode_gauge(&(count as f64))
+        })
+    }
+}
