@@ -1,1 +1,4 @@
 //! controlplane
+
+pub mod domain;
+pub mod store;
