@@ -3,3 +3,8 @@
 pub mod clock;
 pub mod limit;
 pub mod traffic;
+pub mod balance;
+pub mod client;
+pub mod limiter;
+pub mod limits;
+pub mod pool;

@@ -1,0 +1,106 @@
+//! A group of slots: where a key may live, and how it gets there.
+//!
+//! A key's slots are those of its group, in order from a place the key's low bits choose, round to the start. A search
+//! ends at the first slot that never had a tenant. That is sound without a lock because a new key goes into the first
+//! such slot, and no slot ever becomes empty again. A search that misses a key which another thread is just inserting
+//! goes on to the lock, under which it is found.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::{
+    Decision, LimitKind,
+    level::Level,
+    slot::{Name, Slot},
+};
+use crate::{clock::Nanos, limit::Limit};
+
+/// Large enough that at 80 % load about 0.2 % of clients find their group full; small enough to scan.
+pub(super) const SLOTS_PER_GROUP: usize = 64;
+
+/// Slots and the lock that insertion takes.
+#[derive(Default)]
+pub(super) struct Group {
+    slots: OnceLock<Box<[Slot; SLOTS_PER_GROUP]>>,
+    changes: Mutex<()>,
+}
+
+/// What became of a client that was not found without the lock.
+pub(super) enum Insertion {
+    /// It was there after all. `None` cannot happen under the lock; the caller would start over.
+    Known(Option<Decision>),
+    /// It took a slot that never had a tenant.
+    Added(Decision),
+    /// It took the slot of another client.
+    Replaced { decision: Decision, evicted_full: bool },
+}
+
+impl Group {
+    /// Memory of a group with its slots, in bytes.
+    pub(super) const BYTES: usize = size_of::<Self>() + size_of::<[Slot; SLOTS_PER_GROUP]>();
+
+    /// The slot of `name` at some moment during the call.
+    pub(super) fn find(&self, name: Name) -> Option<&Slot> {
+        let slots = self.slots.get()?;
+        probe(slots, name).take_while(|slot| !slot.is_empty()).find(|slot| slot.is(name))
+    }
+
+    /// Takes a token of `name`, which gets a slot if it has none.
+    pub(super) fn take_or_insert(&self, name: Name, limit: &Limit, now: Nanos) -> Insertion {
+        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = self.find(name) {
+            return Insertion::Known(slot.take(name, limit, now));
+        }
+        let slots = self.slots.get_or_init(|| Box::new(std::array::from_fn(|_| Slot::default())));
+        if let Some(slot) = probe(slots, name).find(|slot| slot.is_empty()) {
+            slot.claim();
+            return Insertion::Added(settle(slot, name, limit, now, now));
+        }
+        let (slot, last, evicted_full) = vacate(slots, name, now);
+        // Later than anything the slot has seen; see invariant 2 of the table.
+        let decision = settle(slot, name, limit, now.max(last.plus(1)), now);
+        Insertion::Replaced { decision, evicted_full }
+    }
+
+    /// Changes the limit of `name`'s bucket, if there is one.
+    pub(super) fn retune(&self, name: Name, old: &Limit, new: &Limit, now: Nanos) {
+        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = self.find(name) {
+            slot.retune(old, new, now);
+        }
+    }
+
+    /// Changes the limit of every bucket of one kind.
+    pub(super) fn retune_all(&self, kind: LimitKind, old: &Limit, new: &Limit, now: Nanos) {
+        let Some(slots) = self.slots.get() else { return };
+        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.iter().filter(|slot| slot.has_kind(kind)) {
+            slot.retune(old, new, now);
+        }
+    }
+}
+
+/// All slots in the order `name` is looked for.
+fn probe(slots: &[Slot; SLOTS_PER_GROUP], name: Name) -> impl Iterator<Item = &Slot> {
+    let (before, from) = slots.split_at(name.low_bits() % SLOTS_PER_GROUP);
+    from.iter().chain(before)
+}
+
+/// Puts `name` into a claimed slot with a new bucket, and takes its first token.
+fn settle(slot: &Slot, name: Name, limit: &Limit, from: Nanos, now: Nanos) -> Decision {
+    let mut level = Level::full(limit, from);
+    level.tokens -= 1.0; // A capacity is at least 1.
+    slot.occupy(name, level, limit);
+    level.decision(true, limit, now)
+}
+
+/// Claims a slot of another client: the first whose bucket is full, else the one that would be full soonest. With it
+/// come the last moment of its tenancy and whether its bucket was full.
+fn vacate<'a>(slots: &'a [Slot; SLOTS_PER_GROUP], name: Name, now: Nanos) -> (&'a Slot, Nanos, bool) {
+    for slot in probe(slots, name) {
+        if let Some(last) = slot.claim_if_full(now) {
+            return (slot, last, true);
+        }
+    }
+    let soonest = slots.iter().min_by_key(|slot| slot.full_at()).unwrap_or(&slots[0]);
+    (soonest, soonest.claim(), false)
+}

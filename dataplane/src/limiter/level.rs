@@ -1,0 +1,134 @@
+//! The arithmetic of one bucket.
+
+use super::Decision;
+use crate::{clock::Nanos, limit::Limit};
+
+/// Tokens by which a bucket may miss a whole one and still give it: far above what rounding costs, far below a request.
+/// What is given is owed (tokens may go down to `-SLACK`), so it never adds up.
+const SLACK: f64 = 1e-9;
+
+const NANOS_PER_SEC: f64 = 1e9;
+
+/// What a bucket holds: tokens, at a moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Level {
+    /// Tokens in the bucket, in requests.
+    pub(super) tokens: f64,
+    /// When there were that many.
+    pub(super) at: Nanos,
+}
+
+impl Level {
+    /// A new bucket.
+    pub(super) fn full(limit: &Limit, now: Nanos) -> Self {
+        Self { tokens: limit.capacity(), at: now }
+    }
+
+    /// What it holds at `now`; time before its own does not count.
+    pub(super) fn refilled(self, limit: &Limit, now: Nanos) -> Self {
+        let gained = now.since(self.at) as f64 * limit.rate_per_sec() / NANOS_PER_SEC;
+        Self { tokens: (self.tokens + gained).min(limit.capacity()), at: self.at.max(now) }
+    }
+
+    /// What is left when one token is taken; `None`: there is none to take.
+    pub(super) fn taken(self) -> Option<Self> {
+        (self.tokens >= 1.0 - SLACK).then(|| Self { tokens: self.tokens - 1.0, ..self })
+    }
+
+    /// When it will be full. The end of time, if never.
+    pub(super) fn full_at(self, limit: &Limit) -> Nanos {
+        self.nanos_to(limit.capacity(), limit).map_or(Nanos(u64::MAX), |nanos| self.at.plus(nanos))
+    }
+
+    /// The decision that left this level at `now`.
+    pub(super) fn decision(self, admitted: bool, limit: &Limit, now: Nanos) -> Decision {
+        let from_now = |nanos: u64| nanos.saturating_add(self.at.since(now));
+        Decision {
+            admitted,
+            remaining: self.remaining(),
+            wait: if admitted { None } else { self.nanos_to(1.0, limit).map(from_now) },
+            reset: self.nanos_to(limit.capacity(), limit).map(from_now),
+        }
+    }
+
+    /// The level as one word. Time stands above the tokens; see invariant 2 of the table.
+    pub(super) fn pack(self) -> u128 {
+        u128::from(self.at.0) << 64 | u128::from(self.tokens.to_bits())
+    }
+
+    /// The inverse of [`Self::pack`].
+    pub(super) fn unpack(word: u128) -> Self {
+        Self { tokens: f64::from_bits(word as u64), at: Nanos((word >> 64) as u64) }
+    }
+
+    /// Tokens for people: a whole number that rounding missed by less than [`SLACK`] is that number.
+    fn remaining(self) -> f64 {
+        let whole = self.tokens.round();
+        if (self.tokens - whole).abs() <= SLACK { whole.max(0.0) } else { self.tokens }
+    }
+
+    /// Nanoseconds, rounded up, until it holds `tokens`; `None`: never.
+    fn nanos_to(self, tokens: f64, limit: &Limit) -> Option<u64> {
+        let missing = tokens - self.tokens;
+        if missing <= 0.0 {
+            return Some(0);
+        }
+        // A float beyond u64 becomes u64::MAX in the cast.
+        (limit.rate_per_sec() > 0.0).then(|| (missing / limit.rate_per_sec() * NANOS_PER_SEC).ceil() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit(capacity: f64, rate: f64) -> Limit {
+        Limit::new(capacity, rate).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_there_when_it_is_due() {
+        for rate in [0.1, 0.3, 0.7, 1.0 / 3.0, 3.0, 7.0, 1e6] {
+            let limit = limit(1.0, rate);
+            let empty = Level { tokens: 0.0, at: Nanos(12_345_678_901) };
+            let wait = empty.decision(false, &limit, empty.at).wait.unwrap();
+            assert!(empty.refilled(&limit, empty.at.plus(wait)).taken().is_some(), "{rate}");
+        }
+        let empty = Level { tokens: 0.0, at: Nanos(0) };
+        assert!(empty.refilled(&limit(5.0, 0.1), Nanos(10_000_000_000)).taken().is_some());
+        assert!(empty.refilled(&limit(5.0, 0.1), Nanos(9_999_999_000)).taken().is_none());
+    }
+
+    #[test]
+    fn what_slack_gives_is_owed() {
+        let level = Level { tokens: 1.0 - SLACK / 2.0, at: Nanos(0) };
+        let taken = level.taken().unwrap();
+        assert!(taken.tokens < 0.0);
+        assert_eq!(taken.remaining(), 0.0);
+    }
+
+    #[test]
+    fn rate_zero_never_refills() {
+        let limit = limit(2.0, 0.0);
+        let level = Level { tokens: 0.5, at: Nanos(1) };
+        assert_eq!(level.refilled(&limit, Nanos(u64::MAX)).tokens, 0.5);
+        let decision = level.decision(false, &limit, Nanos(1));
+        assert_eq!((decision.wait, decision.reset), (None, None));
+        assert_eq!(level.full_at(&limit), Nanos(u64::MAX));
+    }
+
+    #[test]
+    fn packing_is_reversible_and_ordered_by_time() {
+        let level = Level { tokens: 3.25, at: Nanos(77) };
+        assert_eq!(Level::unpack(level.pack()), level);
+        assert!(Level { tokens: 0.0, at: Nanos(78) }.pack() > level.pack());
+    }
+
+    #[test]
+    fn extreme_numbers_do_not_overflow() {
+        let limit = limit(f64::MAX, f64::MAX);
+        let level = Level { tokens: 0.0, at: Nanos(0) }.refilled(&limit, Nanos(u64::MAX));
+        assert_eq!(level.tokens, f64::MAX);
+        assert_eq!(Level { tokens: 0.0, at: Nanos(5) }.full_at(&self::limit(1e300, 1e-300)), Nanos(u64::MAX));
+    }
+}

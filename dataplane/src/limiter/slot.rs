@@ -1,0 +1,133 @@
+//! One slot: who its tenant is, what the tenant's bucket holds, and when the slot may be given to another.
+
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use portable_atomic::AtomicU128;
+
+use super::{Decision, LimitKind, level::Level};
+use crate::{clock::Nanos, limit::Limit};
+
+/// The state between two tenants. Not a level: its tokens are not a number.
+const CLAIMED: u128 = u128::MAX;
+
+/// What a slot is known by: 63 bits of the client's key and the kind of its limit; never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name(u64);
+
+impl Name {
+    pub(super) fn new(key: u64, kind: LimitKind) -> Self {
+        // Zero marks a slot that never had a tenant.
+        Self((key << 1).max(2) | u64::from(kind == LimitKind::Client))
+    }
+
+    /// Bits to choose a place in the group by.
+    pub(super) fn low_bits(self) -> usize {
+        (self.0 >> 1) as usize
+    }
+}
+
+/// 32 bytes, never across two cache lines.
+#[derive(Default)]
+#[repr(align(32))]
+pub(super) struct Slot {
+    /// A [`Name`], or 0 before the first tenant. Written only under the group's lock while `state` is claimed.
+    name: AtomicU64,
+    /// Never earlier than the moment the bucket is full. Raised *before* the state that needs it is swapped in.
+    full_at: AtomicU64,
+    /// A packed [`Level`], or [`CLAIMED`].
+    state: AtomicU128,
+}
+
+impl Slot {
+    pub(super) fn is_empty(&self) -> bool {
+        self.name.load(Acquire) == 0
+    }
+
+    pub(super) fn is(&self, name: Name) -> bool {
+        self.name.load(Acquire) == name.0
+    }
+
+    pub(super) fn has_kind(&self, kind: LimitKind) -> bool {
+        let name = self.name.load(Acquire);
+        name != 0 && (name & 1 == 1) == (kind == LimitKind::Client)
+    }
+
+    /// Takes a token; `None`: the slot is not `name`'s (any more).
+    pub(super) fn take(&self, name: Name, limit: &Limit, now: Nanos) -> Option<Decision> {
+        let mut state = self.state.load(Acquire);
+        loop {
+            // After the state: if the state then holds until the swap, so does the name.
+            let level = self.level_of(state, name)?.refilled(limit, now);
+            let Some(left) = level.taken() else {
+                // A refusal must be the tenant's own, so the state must still be there.
+                match self.state.load(Acquire) {
+                    same if same == state => return Some(level.decision(false, limit, now)),
+                    other => state = other,
+                }
+                continue;
+            };
+            self.full_at.fetch_max(left.full_at(limit).0, Relaxed);
+            match self.state.compare_exchange(state, left.pack(), AcqRel, Acquire) {
+                Ok(_) => return Some(left.decision(true, limit, now)),
+                Err(other) => state = other,
+            }
+        }
+    }
+
+    /// Tokens of `name`'s bucket; `None`: the slot is not its (any more).
+    pub(super) fn tokens(&self, name: Name, limit: &Limit, now: Nanos) -> Option<f64> {
+        Some(self.level_of(self.state.load(Acquire), name)?.refilled(limit, now).tokens)
+    }
+
+    /// Changes the tenant's limit. Only under the group's lock.
+    ///
+    /// `full_at` may have to fall, so the state is changed too, whatever the tokens: who raised `full_at` before it
+    /// fell fails to swap in the state that needs it, and starts over.
+    pub(super) fn retune(&self, old: &Limit, new: &Limit, now: Nanos) {
+        let mut state = self.state.load(Acquire);
+        loop {
+            let before = Level::unpack(state);
+            let mut settled = before.refilled(old, now);
+            settled.tokens = settled.tokens.min(new.capacity());
+            settled.at = settled.at.max(before.at.plus(1));
+            self.full_at.store(settled.full_at(new).0, Relaxed);
+            match self.state.compare_exchange(state, settled.pack(), AcqRel, Acquire) {
+                Ok(_) => return,
+                Err(other) => state = other,
+            }
+        }
+    }
+
+    /// When the bucket is full, at the latest.
+    pub(super) fn full_at(&self) -> Nanos {
+        Nanos(self.full_at.load(Relaxed))
+    }
+
+    /// Claims the slot if its bucket is full; the last moment of the tenancy. Only under the group's lock.
+    pub(super) fn claim_if_full(&self, now: Nanos) -> Option<Nanos> {
+        // State before full_at: the state of a taker that was seen brings the full_at it needs with it; the swap
+        // fails for one that was not.
+        let state = self.state.load(Acquire);
+        let full = self.full_at() <= now;
+        (full && self.state.compare_exchange(state, CLAIMED, AcqRel, Relaxed).is_ok()).then(|| Level::unpack(state).at)
+    }
+
+    /// Claims the slot whatever its bucket holds; the last moment of the tenancy. Only under the group's lock.
+    pub(super) fn claim(&self) -> Nanos {
+        Level::unpack(self.state.swap(CLAIMED, AcqRel)).at
+    }
+
+    /// Gives a claimed slot to a tenant. Only under the group's lock.
+    pub(super) fn occupy(&self, name: Name, level: Level, limit: &Limit) {
+        self.name.store(name.0, Release);
+        self.full_at.store(level.full_at(limit).0, Relaxed);
+        self.state.store(level.pack(), Release);
+    }
+
+    fn level_of(&self, state: u128, name: Name) -> Option<Level> {
+        (state != CLAIMED && self.is(name)).then(|| Level::unpack(state))
+    }
+}
