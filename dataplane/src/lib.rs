@@ -1,10 +1,31 @@
 //! The data plane: a lean HTTP proxy that decides every request locally.
 
-pub mod clock;
-pub mod limit;
-pub mod traffic;
+mod admin;
 pub mod balance;
 pub mod client;
+pub mod clock;
+mod config;
+mod convert;
+pub mod limit;
 pub mod limiter;
 pub mod limits;
+pub mod logging;
+pub mod metrics;
 pub mod pool;
+mod proxy;
+mod run;
+pub mod server;
+pub mod shared;
+mod signals;
+pub mod snapshot;
+mod state_file;
+mod sync;
+pub mod traffic;
+mod upstream;
+
+pub use config::{Args, Config, ConfigError, Secret};
+pub use convert::Refusal;
+pub use run::{Error, Listeners, run};
+pub use shared::Shared;
+pub use signals::shutdown_signal;
+pub use state_file::StateDirError;

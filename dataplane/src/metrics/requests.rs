@@ -112,6 +112,11 @@ impl RequestMetrics {
         std::array::from_fn(|class| self.counts.sum(class))
     }
 
+    /// Requests started since the process did.
+    pub fn started_total(&self) -> u64 {
+        self.counts.sum(STARTED)
+    }
+
     /// Requests being served now.
     pub fn in_flight(&self) -> u64 {
         // Read `ended` first: a request that ends in between must not make the difference negative.

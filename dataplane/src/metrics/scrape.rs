@@ -15,7 +15,7 @@ use super::OwnAnswer;
 use crate::{
     clock::{self, Nanos},
     limiter::LimitKind,
-    pool::Backend,
+    pool::{Backend, Health},
     shared::Shared,
     snapshot::Snapshot,
 };
@@ -146,8 +146,12 @@ fn backends(page: &mut Page, backends: &[Arc<Backend>]) -> fmt::Result {
         "backend_takes_requests",
         "1 if new requests may go to a backend: not draining, not unhealthy, not ejected after failed connects",
         "backend",
-        labelled(|backend, now| u64::from(backend.takes_requests(now))),
+        labelled(|backend, now| u64::from(takes_requests(backend, now))),
     )
+}
+
+fn takes_requests(backend: &Backend, now: Nanos) -> bool {
+    !backend.draining && backend.health != Health::Unhealthy && !backend.state.is_ejected(now)
 }
 
 fn seconds_since(earlier: Nanos) -> f64 {

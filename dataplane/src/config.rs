@@ -1,0 +1,77 @@
+//! What a data plane is told when it starts.
+
+mod args;
+mod check;
+
+pub use args::Args;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use http::Uri;
+
+use crate::logging::LogFormat;
+
+/// A setting that cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: expected {expected}, got {value:?}")]
+pub struct ConfigError {
+    /// The flag and its environment variable.
+    pub key: String,
+    /// What was given; a secret is left out.
+    pub value: String,
+    /// What would have been accepted.
+    pub expected: String,
+}
+
+/// Everything a data plane is told; built from [`Args`] or in code.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Control planes, tried in this order; the next one when one fails. `http://host:port` each.
+    pub control_planes: Vec<Uri>,
+    /// Sent to the control plane as a bearer token.
+    pub token: Option<Secret>,
+    /// Where clients are served.
+    pub listen: SocketAddr,
+    /// Where metrics and health are served.
+    pub admin_listen: SocketAddr,
+    /// Asked of whoever reads metrics.
+    pub admin_token: Option<Secret>,
+    /// Where the last good snapshot is kept; `None`: nowhere.
+    pub state_dir: Option<PathBuf>,
+    /// Threads that serve clients.
+    pub threads: usize,
+    /// Client buckets there is room for.
+    pub max_clients: usize,
+    /// Names this data plane to the control plane; unique per running one.
+    pub replica_id: String,
+    /// Whether each request is logged in one line.
+    pub access_log: bool,
+    /// How long requests in flight may take to finish at shutdown.
+    pub grace: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged, as a `tracing` filter, e.g. `info` or `info,dataplane::sync=debug`.
+    pub log_level: String,
+}
+
+/// A token: it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// `None` if the text is empty: an empty variable means "no token", not "the empty token".
+    pub fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.into()))
+    }
+
+    /// The token itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

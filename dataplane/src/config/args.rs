@@ -1,0 +1,67 @@
+//! Flags and `BALANCER_*` variables. Values stay text here, so that a bad one is reported the same way wherever it came
+//! from.
+
+/// Command line of a data plane; each flag is also an environment variable, and the flag wins.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Control plane to follow, http://host:port; repeat it (or separate by commas) for several, tried in order
+    #[arg(
+        long = "control-plane",
+        env = "BALANCER_CONTROL_PLANE",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:9090"
+    )]
+    pub control_planes: Vec<String>,
+
+    /// Token to show to the control plane
+    #[arg(long, env = "BALANCER_TOKEN", hide_env_values = true, default_value = "", hide_default_value = true)]
+    pub token: String,
+
+    /// Address to serve clients on
+    #[arg(long, env = "BALANCER_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+
+    /// Address to serve /metrics, /healthz and /readyz on
+    #[arg(long, env = "BALANCER_ADMIN_LISTEN", default_value = "127.0.0.1:9091")]
+    pub admin_listen: String,
+
+    /// Token to ask for on the admin address
+    #[arg(long, env = "BALANCER_ADMIN_TOKEN", hide_env_values = true, default_value = "", hide_default_value = true)]
+    pub admin_token: String,
+
+    /// Let an admin address that is not loopback go without a token
+    #[arg(long, env = "BALANCER_ADMIN_ALLOW_REMOTE_WITHOUT_TOKEN")]
+    pub admin_allow_remote_without_token: bool,
+
+    /// Directory that keeps the last good snapshot, "none" for no such thing [default: .balancer/dataplane-PORT]
+    #[arg(long, env = "BALANCER_STATE_DIR", default_value = "", hide_default_value = true)]
+    pub state_dir: String,
+
+    /// Threads that serve clients, 1 to 1024 [default: one per core]
+    #[arg(long, env = "BALANCER_THREADS", default_value = "", hide_default_value = true)]
+    pub threads: String,
+
+    /// Client buckets to have room for
+    #[arg(long, env = "BALANCER_MAX_CLIENTS", default_value = "1000000")]
+    pub max_clients: String,
+
+    /// Name of this data plane, unique among those running [default: HOSTNAME-PID-RANDOM]
+    #[arg(long, env = "BALANCER_REPLICA_ID", default_value = "", hide_default_value = true)]
+    pub replica_id: String,
+
+    /// One log line per request: on or off
+    #[arg(long, env = "BALANCER_ACCESS_LOG", default_value = "off")]
+    pub access_log: String,
+
+    /// Seconds that requests in flight get to finish at shutdown
+    #[arg(long, env = "BALANCER_GRACE_SECS", default_value = "30")]
+    pub grace_secs: String,
+
+    /// text for people, json for programs
+    #[arg(long, env = "BALANCER_LOG_FORMAT", default_value = "text")]
+    pub log_format: String,
+
+    /// error, warn, info, debug, trace, or a filter such as info,dataplane::sync=debug
+    #[arg(long, env = "BALANCER_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+}

@@ -1,0 +1,210 @@
+//! From text to a [`Config`], or to the first setting that cannot be accepted.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use http::Uri;
+use tracing_subscriber::EnvFilter;
+
+use super::{Args, Config, ConfigError, Secret};
+use crate::logging::LogFormat;
+
+const MAX_THREADS: usize = 1024;
+const MAX_CLIENTS: usize = 1 << 30;
+const MAX_GRACE_SECS: u64 = 86_400;
+
+impl TryFrom<Args> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: Args) -> Result<Self, ConfigError> {
+        let listen = address("listen", &args.listen)?;
+        Ok(Self {
+            control_planes: control_planes(&args.control_planes)?,
+            token: secret("token", &args.token)?,
+            listen,
+            admin_listen: admin_listen(&args)?,
+            admin_token: secret("admin-token", &args.admin_token)?,
+            state_dir: state_dir(&args.state_dir, listen.port()),
+            threads: threads(&args.threads)?,
+            max_clients: number("max-clients", &args.max_clients, 1, MAX_CLIENTS)?,
+            replica_id: replica_id(&args.replica_id)?,
+            access_log: choice("access-log", &args.access_log, &[("on", true), ("off", false)])?,
+            grace: Duration::from_secs(number("grace-secs", &args.grace_secs, 0, MAX_GRACE_SECS)?),
+            log_format: choice("log-format", &args.log_format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            log_level: log_level(&args.log_level)?,
+        })
+    }
+}
+
+fn error(flag: &str, value: &str, expected: impl Into<String>) -> ConfigError {
+    let variable = flag.replace('-', "_").to_uppercase();
+    ConfigError { key: format!("--{flag} (BALANCER_{variable})"), value: value.into(), expected: expected.into() }
+}
+
+fn address(flag: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| error(flag, text, "ip:port, e.g. 127.0.0.1:8080 or [::1]:8080"))
+}
+
+fn admin_listen(args: &Args) -> Result<SocketAddr, ConfigError> {
+    let address = address("admin-listen", &args.admin_listen)?;
+    if address.ip().is_loopback() || !args.admin_token.is_empty() || args.admin_allow_remote_without_token {
+        return Ok(address);
+    }
+    let expected = "a loopback address; elsewhere --admin-token, or --admin-allow-remote-without-token if that is meant";
+    Err(error("admin-listen", &args.admin_listen, expected))
+}
+
+fn control_planes(texts: &[String]) -> Result<Vec<Uri>, ConfigError> {
+    let given: Vec<_> = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+    if given.is_empty() {
+        return Err(error("control-plane", "", "at least one http://host:port"));
+    }
+    given.into_iter().map(control_plane).collect()
+}
+
+fn control_plane(text: &str) -> Result<Uri, ConfigError> {
+    let fault = || error("control-plane", text, "http://host:port without a path");
+    let uri = Uri::from_str(text).map_err(|_| fault())?;
+    let plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+    let named = uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    if plain && named { Ok(uri) } else { Err(fault()) }
+}
+
+/// A token must fit in an HTTP header; its value is not shown.
+fn secret(flag: &str, text: &str) -> Result<Option<Secret>, ConfigError> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(Secret::new(text));
+    }
+    Err(error(flag, "…", "printable ASCII without spaces"))
+}
+
+/// By default each data plane of one working directory gets its own, told apart by the port it serves.
+fn state_dir(text: &str, port: u16) -> Option<PathBuf> {
+    match text {
+        "none" => None,
+        "" => Some(PathBuf::from(format!(".balancer/dataplane-{port}"))),
+        path => Some(PathBuf::from(path)),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, ConfigError> {
+    if text.is_empty() {
+        return Ok(std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS));
+    }
+    number("threads", text, 1, MAX_THREADS)
+}
+
+fn number<N>(flag: &str, text: &str, least: N, most: N) -> Result<N, ConfigError>
+where
+    N: FromStr + PartialOrd + std::fmt::Display,
+{
+    let fault = || error(flag, text, format!("a whole number from {least} to {most}"));
+    let number = text.parse().map_err(|_| fault())?;
+    if number >= least && number <= most { Ok(number) } else { Err(fault()) }
+}
+
+fn choice<T: Copy>(flag: &str, text: &str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+    let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        error(flag, text, names.join(" or "))
+    })
+}
+
+fn replica_id(text: &str) -> Result<String, ConfigError> {
+    if text.is_empty() {
+        let host = hostname();
+        return Ok(format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+    }
+    let printable = text.len() <= 256 && !text.chars().any(char::is_control);
+    if printable { Ok(text.into()) } else { Err(error("replica-id", text, "1 to 256 bytes of printable text")) }
+}
+
+fn hostname() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = kernel.trim();
+    if name.is_empty() { "dataplane".into() } else { name.into() }
+}
+
+fn log_level(text: &str) -> Result<String, ConfigError> {
+    let expected = "error, warn, info, debug, trace, or a filter such as info,dataplane::sync=debug";
+    // The filter takes any word for a module's name, so that `inof` would mean "only from the crate inof".
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| part.contains(['=', ':', '[']) || levels.contains(&part.to_ascii_lowercase().as_str());
+    let valid = EnvFilter::try_new(text).is_ok() && text.split(',').all(|part| known(part.trim()));
+    if valid { Ok(text.into()) } else { Err(error("log-level", text, expected)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn config(flags: &[&str]) -> Result<Config, ConfigError> {
+        let line = ["dataplane"].iter().chain(flags);
+        Config::try_from(Cli::try_parse_from(line).unwrap().args)
+    }
+
+    #[test]
+    fn defaults_are_valid_and_local() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.control_planes, [Uri::from_static("http://127.0.0.1:9090")]);
+        assert!(config.listen.ip().is_loopback() && config.admin_listen.ip().is_loopback());
+        assert_eq!(config.state_dir, Some(PathBuf::from(".balancer/dataplane-8080")));
+        assert!(config.token.is_none() && config.admin_token.is_none() && !config.access_log);
+    }
+
+    #[test]
+    fn control_planes_repeat_or_are_separated_by_commas() {
+        let config = config(&["--control-plane", "http://a:1,http://b:2", "--control-plane", "http://[::1]:3"]).unwrap();
+        let hosts: Vec<_> = config.control_planes.iter().filter_map(Uri::host).collect();
+        assert_eq!(hosts, ["a", "b", "[::1]"]);
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key_itself_and_what_was_expected() {
+        for (flag, value, expected) in [
+            ("listen", "8080", "ip:port"),
+            ("admin-listen", "localhost", "ip:port"),
+            ("control-plane", "https://a:1", "http://host:port"),
+            ("control-plane", "http://a:1/path", "http://host:port"),
+            ("control-plane", "a:1", "http://host:port"),
+            ("control-plane", "http://u@a:1", "http://host:port"),
+            ("control-plane", "", "at least one"),
+            ("threads", "0", "from 1 to 1024"),
+            ("threads", "many", "from 1 to 1024"),
+            ("max-clients", "-1", "a whole number"),
+            ("grace-secs", "1.5", "a whole number"),
+            ("access-log", "yes", "on or off"),
+            ("log-format", "xml", "text or json"),
+            ("log-level", "inof", "error, warn"),
+        ] {
+            let error = config(&[&format!("--{flag}={value}")]).unwrap_err();
+            assert!(error.key.starts_with(&format!("--{flag} (BALANCER_")), "{error}");
+            assert!(error.expected.contains(expected), "{error}");
+            assert_eq!(error.value, value);
+        }
+    }
+
+    #[test]
+    fn a_remote_admin_needs_a_token_or_to_be_told() {
+        let remote = "--admin-listen=0.0.0.0:9091";
+        assert!(config(&[remote]).unwrap_err().expected.contains("--admin-token"));
+        assert!(config(&[remote, "--admin-token=s"]).is_ok());
+        assert!(config(&[remote, "--admin-allow-remote-without-token"]).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let error = config(&["--token=my secret"]).unwrap_err();
+        assert!(!error.to_string().contains("my"), "{error}");
+        let config = config(&["--token=hush", "--admin-token=hush"]).unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,161 @@
+//! From a configuration to a serving plane and back to nothing.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
+
+use prometheus_client::registry::Registry;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    admin::{self, Admin},
+    config::Config,
+    proxy::ProxyOptions,
+    server::{self, ServeOptions},
+    shared::Shared,
+    snapshot::Snapshot,
+    state_file::{StateDir, StateDirError, keep_saved},
+    sync::{self, Holder, SyncOptions},
+};
+
+/// Why a data plane does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({listener}): {source}")]
+    Bind {
+        /// `proxy` or `admin`.
+        listener: &'static str,
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// A thread or a listener failed.
+    #[error("cannot serve: {0}")]
+    Serve(#[source] io::Error),
+}
+
+/// Sockets that already listen.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Where clients are served: one per thread, of [`crate::server::bind`].
+    pub proxy: Vec<TcpListener>,
+    /// Where metrics and health are served; `None`: by somebody else, or not at all.
+    pub admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Listens where the configuration says.
+    pub fn bind(config: &Config) -> Result<Self, Error> {
+        let fault = |listener, address| move |source| Error::Bind { listener, address, source };
+        let proxy = server::bind(config.listen, config.threads).map_err(fault("proxy", config.listen))?;
+        let admin = TcpListener::bind(config.admin_listen).map_err(fault("admin", config.admin_listen))?;
+        Ok(Self { proxy, admin: Some(admin) })
+    }
+}
+
+/// Runs a data plane until `shutdown`, then finishes the requests in flight and saves the last snapshot.
+///
+/// `shared` is of [`Shared::new`], whose registry is given here if this plane has its own admin port.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    shared: Arc<Shared>,
+    registry: Registry,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    // What is stopped last: the admin port tells of draining, and the stream brings what still changes.
+    let drained = CancellationToken::new();
+    let _stop_all = drained.clone().drop_guard();
+    let (saves, latest) = watch::channel(None);
+    let mut holder = Holder::new(Arc::clone(&shared), saves);
+    let saver = restore(&config, &shared, &mut holder, latest)?;
+    if let Some(listener) = listeners.admin {
+        start_admin(&config, &shared, registry, listener, drained.clone())?;
+    }
+    let synced = start_sync(&config, holder, drained.clone())?;
+    announce("proxy", listeners.proxy.first());
+    mark_draining(Arc::clone(&shared), shutdown.clone());
+    let served = server::serve(shared, serve_options(&config), listeners.proxy, shutdown).await;
+    drained.cancel();
+    // The thread holds the sender: only after it is gone has the saver everything. Both end by themselves.
+    let _ = synced.await;
+    if let Some(saver) = saver {
+        let _ = saver.await;
+    }
+    served.map_err(Error::Serve)
+}
+
+fn restore(
+    config: &Config,
+    shared: &Arc<Shared>,
+    holder: &mut Holder,
+    latest: watch::Receiver<Option<Arc<Snapshot>>>,
+) -> Result<Option<JoinHandle<()>>, Error> {
+    let Some(path) = &config.state_dir else { return Ok(None) };
+    let directory = StateDir::open(path)?;
+    directory.restore(holder);
+    Ok(Some(tokio::spawn(keep_saved(directory, Arc::clone(shared), latest))))
+}
+
+fn start_admin(
+    config: &Config,
+    shared: &Arc<Shared>,
+    registry: Registry,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    announce("admin", Some(&listener));
+    listener.set_nonblocking(true).map_err(Error::Serve)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Serve)?;
+    let admin = Admin { shared: Arc::clone(shared), registry, token: config.admin_token.clone() };
+    tokio::spawn(admin::serve(admin, listener, stop));
+    Ok(())
+}
+
+/// The stream has a thread of its own: taking in a million limits must not hold up anything else.
+fn start_sync(config: &Config, holder: Holder, stop: CancellationToken) -> Result<oneshot::Receiver<()>, Error> {
+    let options = SyncOptions {
+        control_planes: config.control_planes.clone(),
+        token: config.token.clone(),
+        replica_id: config.replica_id.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Serve)?;
+    let (done, ended) = oneshot::channel();
+    let work = move || {
+        runtime.block_on(sync::run(options, holder, stop));
+        // Nobody waits any more only when `run` itself was dropped.
+        let _ = done.send(());
+    };
+    thread::Builder::new().name("sync".into()).spawn(work).map_err(Error::Serve)?;
+    Ok(ended)
+}
+
+fn mark_draining(shared: Arc<Shared>, shutdown: CancellationToken) {
+    tokio::spawn(async move {
+        shutdown.cancelled().await;
+        shared.set_draining();
+    });
+}
+
+fn serve_options(config: &Config) -> ServeOptions {
+    ServeOptions { grace: config.grace, proxy: ProxyOptions { access_log: config.access_log, ..Default::default() } }
+}
+
+fn announce(listener: &'static str, socket: Option<&TcpListener>) {
+    if let Some(Ok(address)) = socket.map(TcpListener::local_addr) {
+        tracing::info!(listener, %address, "listening");
+    }
+}

@@ -1,0 +1,105 @@
+//! The last good configuration on disk, so that a data plane started without a control plane serves at once.
+
+mod format;
+mod saver;
+
+pub(crate) use saver::keep_saved;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    snapshot::Snapshot,
+    sync::{Holder, Step},
+};
+
+const FILE: &str = "snapshot.bin";
+const LOCK: &str = "lock";
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another data plane has it.
+    #[error("state directory {} is in use by another data plane; give each its own with --state-dir", .0.display())]
+    InUse(PathBuf),
+    /// It cannot be made or opened.
+    #[error("state directory {}: {source}; choose another with --state-dir, or \"none\"", path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// A state directory that this process alone uses, until dropped.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+    /// Locked while open: the kernel lets go of it however the process ends.
+    _lock: File,
+}
+
+impl StateDir {
+    /// Makes the directory if there is none, and takes it.
+    pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
+        let unusable = |source| StateDirError::Unusable { path: path.into(), source };
+        fs::create_dir_all(path).map_err(unusable)?;
+        let lock = File::options().create(true).append(true).open(path.join(LOCK)).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.into(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StateDirError::InUse(path.into())),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    /// Serves what was saved, if it is whole; says why if not.
+    pub(crate) fn restore(&self, holder: &mut Holder) {
+        let path = self.path.join(FILE);
+        match self.load() {
+            Ok(Some(step)) => {
+                let (revision, limits) = (step.revision, step.limits.len());
+                match holder.install(step) {
+                    Ok(()) => tracing::info!(file = %path.display(), revision, limits, "serving the saved snapshot"),
+                    Err(refusal) => tracing::warn!(file = %path.display(), "saved snapshot ignored: {refusal}"),
+                }
+            }
+            Ok(None) => tracing::info!(file = %path.display(), "no saved snapshot; waiting for the control plane"),
+            Err(error) => tracing::warn!(file = %path.display(), "saved snapshot ignored: {error}"),
+        }
+    }
+
+    fn load(&self) -> Result<Option<Step>, format::Unreadable> {
+        match File::open(self.path.join(FILE)) {
+            Ok(file) => format::read(file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Replaces what was saved: a reader finds the old file or the new one, whenever the power fails.
+    fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let temporary = self.path.join(format!("{FILE}.new"));
+        let written = write_synced(&temporary, snapshot);
+        if written.is_err() {
+            // A half-written file on a full disk only takes room; if it cannot be removed, the next save replaces it.
+            let _ = fs::remove_file(&temporary);
+        }
+        written?;
+        fs::rename(&temporary, self.path.join(FILE))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn write_synced(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    format::write(&mut writer, snapshot)?;
+    writer.flush()?;
+    writer.get_ref().sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Holds the last good configuration: the only writer of the shared snapshot.
+
+use std::sync::Arc;
+
+use balancer_proto::v1 as wire;
+use tokio::sync::watch;
+
+use super::{
+    health::HealthBook,
+    step::{Change, Step},
+};
+use crate::{
+    client::client_key,
+    clock,
+    convert::{BackendSpec, Refusal},
+    limit::Limit,
+    limiter::BucketTable,
+    pool::{Backend, Pool},
+    shared::Shared,
+    snapshot::Snapshot,
+};
+
+/// Owns what is needed to make the next snapshot out of the current one.
+pub(crate) struct Holder {
+    shared: Arc<Shared>,
+    health: HealthBook,
+    /// Told of every applied step, so that it is saved.
+    saves: watch::Sender<Option<Arc<Snapshot>>>,
+    /// Replaced as a whole and perhaps still read by a request. Freeing a million limits takes a while: that must
+    /// happen on this thread, not on the one whose request read it last.
+    retired: Vec<Arc<Snapshot>>,
+    /// Whether what is held may be built upon. Not after a refusal: then only everything helps.
+    trusted: bool,
+}
+
+impl Holder {
+    pub(crate) fn new(shared: Arc<Shared>, saves: watch::Sender<Option<Arc<Snapshot>>>) -> Self {
+        Self { shared, health: HealthBook::default(), saves, retired: Vec::new(), trusted: true }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What is served now.
+    pub(super) fn current(&self) -> Option<Arc<Snapshot>> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// What the next step may build upon.
+    pub(super) fn base(&self) -> Option<Arc<Snapshot>> {
+        self.current().filter(|_| self.trusted)
+    }
+
+    /// Serves the step from now on, and has it saved.
+    pub(super) fn apply(&mut self, step: Step) -> Result<(), Refusal> {
+        self.install(step)?;
+        self.saves.send_replace(self.current());
+        Ok(())
+    }
+
+    /// Serves the step from now on.
+    pub(crate) fn install(&mut self, mut step: Step) -> Result<(), Refusal> {
+        let before = self.current();
+        let (full, mut changed) = (step.full, std::mem::take(&mut step.changed));
+        let after = Arc::new(self.successor(step, before.as_deref())?);
+        if let Some(before) = before {
+            if full {
+                changed = differing(&before, &after);
+            }
+            // Before the swap: what was gathered so far was gathered at the old rate.
+            retune(&self.shared.buckets, &before, &after, &changed);
+        }
+        self.swap(after, full);
+        self.trusted = true;
+        Ok(())
+    }
+
+    fn successor(&self, step: Step, before: Option<&Snapshot>) -> Result<Snapshot, Refusal> {
+        let pool_before = before.map(|before| &before.pool);
+        let (default_limit, strategy, client_rules) = match (step.settings, before) {
+            (Some(new), _) => (new.default_limit, new.strategy, new.client_rules),
+            (None, Some(old)) => (old.default_limit, old.pool.strategy(), old.client_rules.clone()),
+            (None, None) => return Err(Refusal("there are no settings".into())),
+        };
+        let backends = match (&step.backends, pool_before) {
+            (Some(specs), _) => specs.iter().map(|spec| self.backend(spec, pool_before)).collect(),
+            (None, Some(pool)) => pool.backends().to_vec(),
+            (None, None) => return Err(Refusal("there is no pool".into())),
+        };
+        Ok(Snapshot {
+            store_id: step.store_id,
+            revision: step.revision,
+            limits: step.limits,
+            default_limit,
+            client_rules,
+            pool: Pool::new(strategy, backends, pool_before),
+            applied_at: clock::now(),
+        })
+    }
+
+    /// The backend with what is known of it: its state if it was there before, its health if it was told.
+    fn backend(&self, spec: &BackendSpec, before: Option<&Pool>) -> Arc<Backend> {
+        let same = |backend: &&Arc<Backend>| backend.id == spec.id && backend.authority == spec.authority;
+        let known = before.and_then(|pool| pool.backends().iter().find(same));
+        Arc::new(Backend {
+            id: spec.id,
+            authority: spec.authority.clone(),
+            weight: spec.weight,
+            draining: spec.draining,
+            health: self.health.of(spec.id),
+            state: known.map(|backend| Arc::clone(&backend.state)).unwrap_or_default(),
+        })
+    }
+
+    /// Takes in what the control plane says of the backends' health.
+    pub(super) fn heard_health(&mut self, update: &wire::HealthUpdate) {
+        self.health.heard(update);
+        self.apply_health();
+    }
+
+    /// The step that came does not fit; what is served stays.
+    pub(super) fn refused(&mut self) {
+        self.trusted = false;
+    }
+
+    /// The stream is gone, and with it what it said of health.
+    pub(super) fn lost(&mut self) {
+        self.shared.metrics.sync.lost();
+        self.health.forget();
+        self.apply_health();
+    }
+
+    fn apply_health(&mut self) {
+        let Some(before) = self.current() else { return };
+        let changed = |backend: &Arc<Backend>| backend.health != self.health.of(backend.id);
+        if !before.pool.backends().iter().any(changed) {
+            return;
+        }
+        let backends = before.pool.backends().iter().map(|backend| self.checked(backend)).collect();
+        let pool = Pool::new(before.pool.strategy(), backends, Some(&before.pool));
+        self.swap(Arc::new(Snapshot { pool, ..Snapshot::clone(&before) }), false);
+    }
+
+    fn checked(&self, backend: &Arc<Backend>) -> Arc<Backend> {
+        let health = self.health.of(backend.id);
+        if backend.health == health {
+            return Arc::clone(backend);
+        }
+        tracing::info!(backend = %backend.authority, from = ?backend.health, to = ?health, "backend health");
+        Arc::new(Backend {
+            id: backend.id,
+            authority: backend.authority.clone(),
+            weight: backend.weight,
+            draining: backend.draining,
+            health,
+            state: Arc::clone(&backend.state),
+        })
+    }
+
+    fn swap(&mut self, after: Arc<Snapshot>, full: bool) {
+        let before = self.shared.snapshot.swap(Some(after));
+        // A snapshot replaced by a change shares almost everything with its successor and frees little.
+        self.retired.extend(before.filter(|_| full));
+        self.collect();
+    }
+
+    /// Frees what no request reads any more.
+    pub(super) fn collect(&mut self) {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+}
+
+/// Limits that are new or have other numbers.
+fn differing(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
+    let change = |(id, limit): (&str, Limit)| {
+        let old = before.limits.get(id);
+        (old != Some(limit)).then(|| Change { client_id: id.to_owned(), before: old, after: limit })
+    };
+    after.limits.iter().filter_map(change).collect()
+}
+
+/// Settles the buckets whose limit changes. Their tokens stay; nobody is refilled by a pushed configuration.
+fn retune(buckets: &BucketTable, before: &Snapshot, after: &Snapshot, changed: &[Change]) {
+    let now = clock::now();
+    for change in changed {
+        buckets.retune(client_key(&change.client_id), change.before.as_ref(), &change.after, now);
+    }
+    if before.default_limit != after.default_limit {
+        buckets.retune_default(before.default_limit.as_ref(), after.default_limit.as_ref(), now);
+    }
+}
