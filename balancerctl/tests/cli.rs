@@ -1,0 +1,142 @@
+//! The program as a process: exit codes, messages, pipes. No control plane needed.
+
+// The lint lets #[test] functions off by itself, but not what they call.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    io::Read,
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+};
+
+fn balancerctl(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_balancerctl"));
+    command.args(args).env_remove("BALANCER_ENDPOINT").env_remove("BALANCER_TOKEN");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    balancerctl(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// An address of this machine where nobody listens.
+fn nobody() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    for args in [
+        &[][..],
+        &["limits"],
+        &["limits", "set", "a"],
+        &["limits", "set", "a", "--capacity", "x"],
+        &["limits", "list", "--limit", "0"],
+        &["limits", "import", "a.csv", "--batch-size", "5001"],
+        &["backends", "add", "http://a", "--weight", "0"],
+        &["status", "-o", "xml"],
+        &["top", "--interval", "1ms"],
+        &["completions", "tcsh"],
+        &["nonsense"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(!output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_unreachable_control_plane_is_one_line_that_helps() {
+    let address = nobody();
+    for args in [&["status"][..], &["limits", "list"], &["backends", "list"], &["top"], &["limits", "get", "a"]] {
+        let output = balancerctl(args).env("BALANCER_ENDPOINT", format!("http://{address}")).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!(
+            "error: cannot reach the control plane at http://{address} (connection refused): is it running? \
+             set --endpoint or BALANCER_ENDPOINT\n"
+        );
+        assert_eq!(stderr(&output), expected);
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = silent.local_addr().unwrap().to_string();
+    let output = run(&["status", "--endpoint", &endpoint, "--timeout", "200ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no answer from http://127.0.0.1:"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_endpoint_is_named() {
+    let output = run(&["status", "--endpoint", "ftp://a"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: --endpoint: expected http://host:port, got \"ftp://a\"\n");
+}
+
+#[test]
+fn the_token_shows_nowhere() {
+    let output = balancerctl(&["status", "--endpoint", &nobody()]).env("BALANCER_TOKEN", "hush-hush").output().unwrap();
+    assert!(!stderr(&output).contains("hush"), "{}", stderr(&output));
+    let output = balancerctl(&["status", "--help"]).env("BALANCER_TOKEN", "hush-hush").output().unwrap();
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("hush"));
+}
+
+#[test]
+fn completions_are_scripts() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains("balancerctl"), "{shell}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child =
+        balancerctl(&["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert_eq!(said, "");
+}
+
+#[test]
+fn every_bad_line_is_named_and_nothing_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("limits.csv");
+    fs::write(&path, "client_id,capacity,rate_per_sec\na,1,1\nb,0,1\nc,1\na,2,2\n").unwrap();
+    let output = run(&["limits", "import", path.to_str().unwrap(), "--endpoint", &nobody()]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "line 3: capacity: expected a finite number of at least 1, got \"0\"\n\
+        line 4: expected 3 fields, got 2\n\
+        line 5: client_id: \"a\" stands in line 2 already\n\
+        error: 3 of 4 limits are bad, nothing was imported: correct the file, or leave them out with --skip-invalid\n";
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn only_the_first_twenty_bad_lines_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("limits.json");
+    fs::write(&path, "{}\n".repeat(50)).unwrap();
+    let output = run(&["limits", "import", path.to_str().unwrap()]);
+    assert_eq!(stderr(&output).lines().count(), 22, "{}", stderr(&output));
+    assert!(stderr(&output).contains("\n... and 30 more\n"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let output = run(&["limits", "import", "/nowhere/limits.csv"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: cannot read /nowhere/limits.csv: No such file or directory (os error 2)\n");
+    let output = run(&["limits", "import", "-"]);
+    assert!(stderr(&output).contains("--format"), "{}", stderr(&output));
+}
