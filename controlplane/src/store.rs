@@ -1,84 +1,167 @@
 //! The database: one API over PostgreSQL and SQLite. SQL stands only here.
+//!
+//! Every committed change takes the next revision from the row of `meta`, whose lock orders the writers, so revisions
+//! become visible in order and without gaps. An operation is written once, against the trait `rows::Rows`, which both
+//! databases implement.
 
+mod backends;
 mod config;
 mod error;
+mod legacy;
+mod limits;
+mod migrate;
+mod postgres;
+mod records;
+mod rows;
+mod schema;
+mod snapshot;
+mod sqlite;
 mod types;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::domain::{Backend, BackendChange, BackendKey, BackendSpec, ClientId, Limit, Settings, Source, StoredLimit};
+use postgres::Postgres;
+use rows::{Operation, Rows, Written};
+use sqlite::Sqlite;
 
 pub use config::{DatabaseConfig, PostgresConfig, TlsMode};
 pub use error::StoreError;
 pub use types::{Changes, Loaded, Reconciled};
 
+/// How long an operation somebody waits for may take, waiting for a connection included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long reading everything may take.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(60);
+/// Deletions remembered at least; a reader that missed more has to load everything.
+const TOMBSTONES_KEPT: u32 = 100_000;
+
 /// A handle on the database; clones share it.
 #[derive(Clone)]
 pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    store_id: String,
+    tombstones_kept: u32,
+    /// The newest revision known here. A watch: who waits needs the newest, not each.
     changed: watch::Sender<u64>,
 }
 
-fn unbuilt<T>() -> Result<T, StoreError> {
-    Err(StoreError::Internal("the store is being built".into()))
+enum Database {
+    Postgres(Postgres),
+    Sqlite(Sqlite),
 }
 
-#[allow(missing_docs, clippy::unused_async)]
+/// How an operation uses the database.
+#[derive(Clone, Copy)]
+enum Access {
+    /// One statement.
+    Read,
+    /// Several statements that see the same state.
+    Snapshot,
+    /// Changes something.
+    Write,
+}
+
 impl Store {
-    pub async fn open(_config: &DatabaseConfig) -> Result<Store, StoreError> {
-        unbuilt()
+    /// Opens the database: connects, migrates (under a lock), and takes over the old service's limits, once.
+    pub async fn open(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        Self::open_keeping(config, TOMBSTONES_KEPT).await
     }
+
+    /// Like [`Store::open`], with another number of deletions remembered (at least; up to a 64th more).
+    pub async fn open_keeping(config: &DatabaseConfig, tombstones_kept: u32) -> Result<Self, StoreError> {
+        let changed = watch::Sender::new(0);
+        let database = match config {
+            DatabaseConfig::Sqlite { path } => Database::Sqlite(Sqlite::open(path).await?),
+            DatabaseConfig::Postgres(postgres) => Database::Postgres(Postgres::open(postgres, changed.clone()).await?),
+        };
+        let (meta, newest) = database.run(legacy::Begin, Access::Write, SNAPSHOT_WITHIN).await?;
+        announce(&changed, newest);
+        Ok(Self { inner: Arc::new(Inner { database, store_id: meta.store_id, tombstones_kept, changed }) })
+    }
+
+    /// Reverts all migrations, which removes all data. The database must not be in use.
+    pub async fn remove_schema(config: &DatabaseConfig) -> Result<(), StoreError> {
+        match config {
+            DatabaseConfig::Sqlite { path } => Sqlite::remove_schema(path.clone()).await,
+            DatabaseConfig::Postgres(postgres) => Postgres::remove_schema(postgres).await,
+        }
+    }
+
+    /// `postgresql` or `sqlite`.
     pub fn kind(&self) -> &'static str {
-        "sqlite"
+        match self.inner.database {
+            Database::Postgres(_) => "postgresql",
+            Database::Sqlite(_) => "sqlite",
+        }
     }
+
+    /// Random identity of the database, made with it.
     pub fn store_id(&self) -> &str {
-        ""
+        &self.inner.store_id
     }
+
+    /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        unbuilt()
+        self.read(Ping, Access::Read).await
     }
-    pub async fn create_limit(&self, _id: &ClientId, _limit: Limit) -> Result<u64, StoreError> {
-        unbuilt()
-    }
-    pub async fn get_limit(&self, _id: &ClientId) -> Result<StoredLimit, StoreError> {
-        unbuilt()
-    }
-    pub async fn update_limit(&self, _id: &ClientId, _capacity: Option<f64>, _rate_per_sec: Option<f64>) -> Result<StoredLimit, StoreError> {
-        unbuilt()
-    }
-    pub async fn set_limit(&self, _id: &ClientId, _limit: Limit) -> Result<(bool, u64), StoreError> {
-        unbuilt()
-    }
-    pub async fn delete_limit(&self, _id: &ClientId) -> Result<u64, StoreError> {
-        unbuilt()
-    }
-    pub async fn list_limits(&self, _prefix: &str, _after: Option<&ClientId>, _count: u32) -> Result<Vec<StoredLimit>, StoreError> {
-        unbuilt()
-    }
-    pub async fn import_limits(&self, _batch: Vec<(ClientId, Limit)>) -> Result<u64, StoreError> {
-        unbuilt()
-    }
-    pub async fn list_backends(&self) -> Result<Vec<Backend>, StoreError> {
-        unbuilt()
-    }
-    pub async fn add_backend(&self, _spec: &BackendSpec, _source: Source) -> Result<(Backend, u64), StoreError> {
-        unbuilt()
-    }
-    pub async fn update_backend(&self, _key: &BackendKey, _change: &BackendChange) -> Result<(Backend, u64), StoreError> {
-        unbuilt()
-    }
-    pub async fn remove_backend(&self, _key: &BackendKey) -> Result<u64, StoreError> {
-        unbuilt()
-    }
-    pub async fn reconcile(&self, _backends: &[BackendSpec], _settings: &Settings) -> Result<Reconciled, StoreError> {
-        unbuilt()
-    }
-    pub async fn load(&self) -> Result<Loaded, StoreError> {
-        unbuilt()
-    }
-    pub async fn changes_since(&self, _revision: u64) -> Result<Option<Changes>, StoreError> {
-        unbuilt()
-    }
+
+    /// Wakes when something may have changed, be it here or (PostgreSQL) through another control plane; there at the
+    /// latest a second after. The value is the newest revision known.
     pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        self.inner.changed.subscribe()
+    }
+
+    fn tombstones_kept(&self) -> u32 {
+        self.inner.tombstones_kept
+    }
+
+    async fn read<O: Operation>(&self, operation: O, access: Access) -> Result<O::Answer, StoreError> {
+        let within = match access {
+            Access::Snapshot => SNAPSHOT_WITHIN,
+            Access::Read | Access::Write => ANSWER_WITHIN,
+        };
+        self.inner.database.run(operation, access, within).await
+    }
+
+    async fn write<T: Send + 'static>(&self, operation: impl Operation<Answer = Written<T>>) -> Result<T, StoreError> {
+        let (answer, newest) = self.inner.database.run(operation, Access::Write, ANSWER_WITHIN).await?;
+        announce(&self.inner.changed, newest);
+        Ok(answer)
+    }
+}
+
+impl Database {
+    async fn run<O: Operation>(&self, operation: O, access: Access, within: Duration) -> Result<O::Answer, StoreError> {
+        match self {
+            Self::Postgres(postgres) => postgres.run(operation, access, within).await,
+            Self::Sqlite(sqlite) => sqlite.run(operation, access, within).await,
+        }
+    }
+}
+
+/// Writers finish in any order here; the newest revision stays.
+fn announce(changed: &watch::Sender<u64>, newest: u64) {
+    changed.send_if_modified(|known| {
+        let is_newer = newest > *known;
+        *known = newest.max(*known);
+        is_newer
+    });
+}
+
+struct Ping;
+
+impl Operation for Ping {
+    type Answer = ();
+
+    async fn run<C: Rows>(self, rows: &mut C) -> Result<(), StoreError> {
+        rows.meta().await?;
+        Ok(())
     }
 }

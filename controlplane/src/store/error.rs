@@ -1,6 +1,7 @@
 //! What can go wrong in the store, sorted by whose fault it is and what to do next.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::domain::Invalid;
 
@@ -68,6 +69,11 @@ const UNAVAILABLE: [&str; 10] = [
 ];
 
 impl StoreError {
+    /// The database did not answer in time.
+    pub(super) fn timed_out(within: Duration) -> Self {
+        Self::Unavailable(format!("no answer within {} s", within.as_secs()))
+    }
+
     /// Sorts a message of the database.
     pub(super) fn from_message(message: &str) -> Self {
         let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));

@@ -1,0 +1,55 @@
+//! The old service's table `clients_limits`, taken over once. Nothing in it is changed.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::StoreError;
+use super::records::{LegacyRecord, Meta};
+use super::rows::{Operation, Rows, Written};
+use crate::domain::{ClientId, Invalid, Limit};
+
+/// The first thing done in an open database: takes over what the old service left there.
+pub(super) struct Begin;
+
+impl Operation for Begin {
+    type Answer = Written<Meta>;
+
+    async fn run<C: Rows>(self, rows: &mut C) -> Result<Written<Meta>, StoreError> {
+        let mut meta = rows.lock_meta().await?;
+        if let Some(legacy) = rows.legacy_rows().await? {
+            take_over(rows, &mut meta, legacy).await?;
+            rows.mark_legacy_imported().await?;
+        }
+        let newest = meta.newest();
+        Ok((meta, newest))
+    }
+}
+
+async fn take_over<C: Rows>(rows: &mut C, meta: &mut Meta, legacy: Vec<LegacyRecord>) -> Result<(), StoreError> {
+    let found = legacy.len();
+    let mut new = BTreeMap::new();
+    for record in legacy {
+        match read(&record) {
+            Ok((id, limit)) => drop(new.insert(id, limit)),
+            Err(reason) => {
+                tracing::warn!(client_id = record.client_id, %reason, "row of clients_limits skipped");
+            }
+        }
+    }
+    // What somebody set here meanwhile is newer than the old table.
+    let present: HashSet<String> = rows.limits_since(0).await?.into_iter().map(|row| row.client_id).collect();
+    let new: Vec<(ClientId, Limit)> = new.into_iter().filter(|(id, _)| !present.contains(id.as_str())).collect();
+    if !new.is_empty() {
+        rows.put_limits(&new, meta.next_revision()).await?;
+        rows.put_meta(meta).await?;
+    }
+    tracing::info!(found, taken = new.len(), "limits of the old table clients_limits imported");
+    Ok(())
+}
+
+fn read(record: &LegacyRecord) -> Result<(ClientId, Limit), Invalid> {
+    let missing = |field, what: &str| Invalid { field, expected: format!("expected a {what}") };
+    let id = record.client_id.as_deref().ok_or_else(|| missing("client_id", "text"))?;
+    let capacity = record.capacity.ok_or_else(|| missing("capacity", "number"))?;
+    let rate_per_sec = record.rate_per_sec.ok_or_else(|| missing("rate_per_sec", "number"))?;
+    Ok((ClientId::new(id)?, Limit::new(capacity, rate_per_sec)?))
+}

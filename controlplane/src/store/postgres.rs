@@ -1,0 +1,124 @@
+//! PostgreSQL: a pool of connections, and one more that listens for other control planes.
+
+mod connector;
+mod listen;
+mod rows;
+mod tls;
+
+use std::time::Duration;
+
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::rows::Operation;
+use super::{Access, PostgresConfig, StoreError, migrate};
+use connector::Connector;
+
+/// What writers notify and all control planes of the database listen to.
+const CHANNEL: &str = "balancer_changed";
+/// Connections in the pool. Writers queue for one row anyway.
+const CONNECTIONS: usize = 16;
+/// Any number of control planes may start at once; they migrate one after the other. The key is arbitrary.
+const MIGRATE_LOCK: &str = "SET lock_timeout = '60s'; SELECT pg_advisory_lock(7813052174)";
+/// The server gives up a little after the client did, so that it is the client that says so.
+const SESSION: &str = "SET statement_timeout = '4s'; SET idle_in_transaction_session_timeout = '10s'";
+/// A snapshot may be large, and nobody's request waits for it.
+const SNAPSHOT: &str = "SET LOCAL statement_timeout = '60s'";
+
+/// A PostgreSQL database.
+pub(super) struct Postgres {
+    pool: Pool<AsyncPgConnection>,
+    /// Ends with the store.
+    _listener: AbortOnDropHandle<()>,
+}
+
+impl Postgres {
+    /// Connects, migrates under a lock, and begins to listen: `changed` gets the revision others have written.
+    pub(super) async fn open(config: &PostgresConfig, changed: watch::Sender<u64>) -> Result<Self, StoreError> {
+        let connector = Connector::new(config)?;
+        migrate_under_lock(&connector, |harness| migrate::up(harness)).await?;
+        let pool = pool(connector.clone())?;
+        let listener = AbortOnDropHandle::new(tokio::spawn(listen::follow(connector, changed)));
+        Ok(Self { pool, _listener: listener })
+    }
+
+    /// Reverts all migrations.
+    pub(super) async fn remove_schema(config: &PostgresConfig) -> Result<(), StoreError> {
+        migrate_under_lock(&Connector::new(config)?, |harness| migrate::down(harness)).await
+    }
+
+    /// Runs an operation on a connection of the pool.
+    pub(super) async fn run<O: Operation>(
+        &self,
+        operation: O,
+        access: Access,
+        within: Duration,
+    ) -> Result<O::Answer, StoreError> {
+        let deadline = tokio::time::Instant::now() + within;
+        let got = tokio::time::timeout_at(deadline, self.pool.get()).await;
+        let mut connection = match got {
+            Ok(got) => got.map_err(|e| StoreError::Unavailable(super::config::describe(&e)))?,
+            Err(_) => return Err(StoreError::timed_out(within)),
+        };
+        match tokio::time::timeout_at(deadline, transact(&mut connection, operation, access)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                // A statement is still under way on it: it must not go back to the pool.
+                drop(Object::take(connection));
+                Err(StoreError::timed_out(within))
+            }
+        }
+    }
+}
+
+async fn transact<O: Operation>(
+    connection: &mut AsyncPgConnection,
+    operation: O,
+    access: Access,
+) -> Result<O::Answer, StoreError> {
+    match access {
+        Access::Read => operation.run(connection).await,
+        Access::Write => connection.build_transaction().run(async move |c| operation.run(c).await).await,
+        Access::Snapshot => {
+            let mut transaction = connection.build_transaction().repeatable_read().read_only();
+            let work = async move |c: &mut AsyncPgConnection| {
+                c.batch_execute(SNAPSHOT).await?;
+                operation.run(c).await
+            };
+            transaction.run(work).await
+        }
+    }
+}
+
+fn pool(connector: Connector) -> Result<Pool<AsyncPgConnection>, StoreError> {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(move |_| {
+        let connector = connector.clone();
+        let connect = async move {
+            let mut connection = connector.connect().await.map_err(|e| ConnectionError::BadConnection(e.to_string()))?;
+            connection.batch_execute(SESSION).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        };
+        connect.boxed()
+    });
+    // The connector knows the address; the manager's own URL is for others.
+    let manager = AsyncDieselConnectionManager::new_with_config("", config);
+    Pool::builder(manager).max_size(CONNECTIONS).build().map_err(|e| StoreError::Internal(e.to_string()))
+}
+
+/// Does `work` on a connection of its own, while no other control plane does.
+async fn migrate_under_lock(
+    connector: &Connector,
+    work: impl FnOnce(&mut AsyncMigrationHarness<AsyncPgConnection>) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), StoreError> {
+    let mut connection = connector.connect().await?;
+    connection.batch_execute(MIGRATE_LOCK).await?;
+    // The harness blocks its thread.
+    let done = tokio::task::spawn_blocking(move || work(&mut AsyncMigrationHarness::new(connection))).await;
+    done.unwrap_or_else(|e| Err(StoreError::Internal(e.to_string())))
+}

@@ -1,0 +1,2 @@
+DROP TABLE limit_tombstones;
+DROP TABLE limits;
