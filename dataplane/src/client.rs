@@ -40,6 +40,14 @@ pub struct ClientRules {
     pub ipv6_prefix: u8,
 }
 
+impl ClientRules {
+    /// Whether `ip` is a proxy whose word about its clients is believed.
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&ip))
+    }
+}
+
 /// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Client {

@@ -1,0 +1,123 @@
+//! One request: whose it is, whether its client may, which backend takes it, and what is answered.
+
+mod access_log;
+mod answer;
+mod body;
+mod forward;
+mod headers;
+mod options;
+mod rate_headers;
+mod retry;
+mod tunnel;
+
+use std::{convert::Infallible, net::SocketAddr, rc::Rc, sync::Arc};
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+
+pub use options::ProxyOptions;
+pub(crate) use rate_headers::ValueArena;
+pub(crate) use retry::RetryBudget;
+
+use crate::{
+    client::{self, Client},
+    clock::{self, Nanos},
+    limiter::Decision,
+    metrics::OwnAnswer,
+    server::Worker,
+    snapshot::Snapshot,
+};
+use access_log::AccessRecord;
+use answer::own_answer;
+use body::{Completion, ProxyBody};
+use forward::{Forward, Forwarded};
+
+/// Answers the requests of one client connection.
+pub(crate) struct Proxy {
+    worker: Rc<Worker>,
+    peer: SocketAddr,
+    /// The peer's ip as it goes into `X-Forwarded-For`.
+    peer_ip: HeaderValue,
+}
+
+impl Proxy {
+    pub(crate) fn new(worker: Rc<Worker>, peer: SocketAddr) -> Self {
+        let ip = peer.ip().to_canonical().to_string();
+        // The text of an ip is a valid header value.
+        let peer_ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
+        Self { worker, peer, peer_ip }
+    }
+
+    /// Answers one request, whatever becomes of it.
+    pub(crate) async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
+        let started = clock::now();
+        self.worker.shared.metrics.requests.started();
+        let record = self.worker.options.access_log.then(|| AccessRecord::new(self.peer, &request));
+        let mut completion = Completion::new(self.worker.clone(), record);
+        let mut response = match self.worker.snapshot() {
+            Some(snapshot) => self.limit_then_forward(&snapshot, request, started, &mut completion).await,
+            None => self.own_answer(&request, OwnAnswer::NoSnapshot),
+        };
+        let status = response.status().as_u16();
+        self.worker.shared.metrics.requests.answered(status, clock::now().since(started));
+        completion.answered(status);
+        response.body_mut().complete_with(completion);
+        Ok(response)
+    }
+
+    async fn limit_then_forward(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        request: Request<Incoming>,
+        started: Nanos,
+        completion: &mut Completion,
+    ) -> Response<ProxyBody> {
+        let client = client::identify(
+            &snapshot.client_rules,
+            &snapshot.limits,
+            snapshot.default_limit,
+            request.headers(),
+            self.peer,
+        );
+        completion.client(client.address);
+        let decision =
+            client.limit.map(|limit| self.worker.shared.buckets.take(client.key, &limit, client.kind, started));
+        let mut response = match &decision {
+            Some(refused) if !refused.admitted => self.refuse(&request, &client, refused),
+            _ => self.forward(snapshot, &client, request, completion).await,
+        };
+        if let (Some(limit), Some(decision)) = (&client.limit, &decision) {
+            rate_headers::add_rate_limit(response.headers_mut(), &self.worker.values, client.kind, limit, decision);
+        }
+        response
+    }
+
+    fn refuse(&self, request: &Request<Incoming>, client: &Client, decision: &Decision) -> Response<ProxyBody> {
+        self.worker.shared.metrics.requests.refused(client.kind);
+        let mut response = self.own_answer(request, OwnAnswer::OverLimit);
+        rate_headers::add_retry_after(response.headers_mut(), &self.worker.values, decision);
+        response
+    }
+
+    async fn forward(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        client: &Client,
+        request: Request<Incoming>,
+        completion: &mut Completion,
+    ) -> Response<ProxyBody> {
+        let id = answer::request_id(&request);
+        let forward = Forward { worker: &self.worker, snapshot, client, peer_ip: &self.peer_ip, peer: self.peer };
+        match forward.run(request).await {
+            Ok(Forwarded { response, backend }) => {
+                completion.backend(backend);
+                response
+            }
+            Err(reason) => own_answer(&self.worker, id, reason),
+        }
+    }
+
+    fn own_answer(&self, request: &Request<Incoming>, reason: OwnAnswer) -> Response<ProxyBody> {
+        own_answer(&self.worker, answer::request_id(request), reason)
+    }
+}

@@ -1,0 +1,33 @@
+//! What an operator can set about requests.
+
+use std::time::Duration;
+
+/// Time-outs and switches of the request path.
+#[derive(Clone, Debug)]
+pub struct ProxyOptions {
+    /// Until a backend has accepted a connection, all its addresses together.
+    pub connect_timeout: Duration,
+    /// From the last byte of the request to the first of the answer's head.
+    pub response_timeout: Duration,
+    /// For a client to send the head of a request, and to stay idle between two.
+    pub header_timeout: Duration,
+    /// How long an unused connection to a backend is kept.
+    pub upstream_idle_timeout: Duration,
+    /// Unused connections kept to one backend, per thread.
+    pub upstream_idle_max: usize,
+    /// One log line per request.
+    pub access_log: bool,
+}
+
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(10),
+            upstream_idle_timeout: Duration::from_secs(30),
+            upstream_idle_max: 128,
+            access_log: false,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The proxy port: one thread per core, each with its own runtime, listener and connections to backends.
+//!
+//! Threads share nothing a request has to wait for. The kernel spreads new connections over the listeners by hash
+//! (`SO_REUSEPORT`); a thread that got clearly more than its share hands new ones to the thread with the fewest.
+
+mod accept;
+mod balance_threads;
+mod bind;
+mod connection;
+mod worker;
+
+use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+pub use crate::proxy::ProxyOptions;
+pub use bind::bind;
+pub(crate) use worker::Worker;
+
+use crate::{proxy::RetryBudget, shared::Shared};
+use balance_threads::Threads;
+use worker::WorkerOptions;
+
+/// What an operator can set about serving.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// How long requests in flight may take to finish on shutdown; then their connections are cut.
+    pub grace: Duration,
+    /// Time-outs and switches of the request path.
+    pub proxy: ProxyOptions,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(30), proxy: ProxyOptions::default() }
+    }
+}
+
+/// Serves on `listeners` (of [`bind`]; one thread each) until `shutdown`, then finishes what is in flight.
+///
+/// # Errors
+/// When a thread cannot be started or a listener cannot be used.
+pub async fn serve(
+    shared: Arc<Shared>,
+    options: ServeOptions,
+    listeners: Vec<TcpListener>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let (threads, inboxes) = Threads::new(listeners.len());
+    let budget = Arc::new(RetryBudget::default());
+    let mut ended = Vec::new();
+    for (index, (listener, inbox)) in listeners.into_iter().zip(inboxes).enumerate() {
+        let worker = WorkerOptions {
+            index,
+            shared: shared.clone(),
+            budget: budget.clone(),
+            threads: threads.clone(),
+            serve: options.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let (done, end) = tokio::sync::oneshot::channel();
+        thread::Builder::new().name(format!("proxy-{index}")).spawn(move || {
+            // Nobody listens any more only when `serve` itself was dropped.
+            let _ = done.send(worker.run(listener, inbox));
+        })?;
+        ended.push(end);
+    }
+    for end in ended {
+        end.await.unwrap_or_else(|_| Err(io::Error::other("a proxy thread panicked")))?;
+    }
+    Ok(())
+}

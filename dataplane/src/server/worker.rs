@@ -1,0 +1,165 @@
+//! A proxy thread.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::TcpListener,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::mpsc::UnboundedReceiver,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    ServeOptions, accept,
+    balance_threads::{Handed, Threads},
+};
+use crate::{
+    clock::{self, Nanos},
+    proxy::{ProxyOptions, RetryBudget, ValueArena},
+    shared::Shared,
+    snapshot::Snapshot,
+    upstream::{IdlePool, Upstream},
+};
+
+/// What a thread is started with.
+pub(super) struct WorkerOptions {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) budget: Arc<RetryBudget>,
+    pub(super) threads: Arc<Threads>,
+    pub(super) serve: ServeOptions,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// A thread's handle on the current snapshot: requests count its uses here, not on a counter that all threads would
+/// fight over.
+#[allow(clippy::redundant_allocation, reason = "the outer count is cheap because it is not shared")]
+pub(crate) type LocalSnapshot = Rc<Arc<Snapshot>>;
+
+/// What the connections of one thread share. Nothing in it is ever borrowed across an await.
+pub(crate) struct Worker {
+    pub(super) index: usize,
+    pub(super) threads: Arc<Threads>,
+    pub(super) shutdown: CancellationToken,
+    /// What all threads share.
+    pub(crate) shared: Arc<Shared>,
+    /// Time-outs and switches of the request path.
+    pub(crate) options: ProxyOptions,
+    /// Retries left, for all threads together.
+    pub(crate) budget: Arc<RetryBudget>,
+    /// Header values are made here.
+    pub(crate) values: ValueArena,
+    snapshot: RefCell<Option<LocalSnapshot>>,
+    idle: RefCell<IdlePool>,
+    random: Cell<u64>,
+    tasks: TaskTracker,
+}
+
+impl WorkerOptions {
+    /// Runs the thread until shutdown and the end of all its connections, or of the grace time.
+    pub(super) fn run(self, listener: TcpListener, inbox: UnboundedReceiver<Handed>) -> io::Result<()> {
+        let grace = self.serve.grace;
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let worker = Rc::new(Worker::new(self));
+            let sweeper = tokio::task::spawn_local(sweep_every_second(worker.clone()));
+            accept::accept(&worker, listener, inbox).await;
+            worker.tasks.close();
+            if timeout(grace, worker.tasks.wait()).await.is_err() {
+                tracing::warn!(connections = worker.tasks.len(), "grace time is over; cutting connections");
+            }
+            sweeper.abort();
+            Ok(())
+        })
+    }
+}
+
+impl Worker {
+    fn new(options: WorkerOptions) -> Self {
+        let WorkerOptions { index, shared, budget, threads, serve, shutdown } = options;
+        let idle = RefCell::new(IdlePool::new(serve.proxy.upstream_idle_max));
+        Self {
+            index,
+            threads,
+            shutdown,
+            shared,
+            options: serve.proxy,
+            budget,
+            values: ValueArena::default(),
+            snapshot: RefCell::default(),
+            idle,
+            random: Cell::new(fastrand::u64(..)),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The current snapshot; `None` before the first.
+    pub(crate) fn snapshot(&self) -> Option<LocalSnapshot> {
+        let current = self.shared.snapshot.load();
+        let current = current.as_ref()?;
+        let mut held = self.snapshot.borrow_mut();
+        match &*held {
+            Some(held) if Arc::ptr_eq(held, current) => Some(held.clone()),
+            _ => {
+                *held = Some(Rc::new(current.clone()));
+                held.clone()
+            }
+        }
+    }
+
+    /// A random number (SplitMix64, Steele et al. 2014): for spreading load, not for secrets.
+    pub(crate) fn random(&self) -> u64 {
+        self.random.set(self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+        let z = self.random.get();
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// An idle connection to a backend.
+    pub(crate) fn take_idle(&self, backend_id: u64) -> Option<Upstream> {
+        self.idle.borrow_mut().take(backend_id)
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn give_back(&self, backend_id: u64, upstream: Upstream) {
+        self.idle.borrow_mut().put(backend_id, upstream, clock::now());
+    }
+
+    /// Drops all idle connections to a backend.
+    pub(crate) fn forget_idle(&self, backend_id: u64) {
+        self.idle.borrow_mut().clear(backend_id);
+    }
+
+    /// Runs a task on this thread; shutdown waits for it.
+    pub(crate) fn spawn(self: Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        self.tasks.spawn_local(task);
+    }
+
+    fn sweep(&self) {
+        let now = clock::now();
+        self.budget.observe(now, self.shared.metrics.requests.started_total());
+        // Also lets go of a snapshot that a thread without requests would hold on to.
+        let Some(snapshot) = self.snapshot() else { return };
+        let idle_ns = u64::try_from(self.options.upstream_idle_timeout.as_nanos()).unwrap_or(u64::MAX);
+        let known = |id| snapshot.pool.backends().iter().any(|b| b.id == id);
+        self.idle.borrow_mut().sweep(Nanos(now.0.saturating_sub(idle_ns)), known);
+    }
+}
+
+async fn sweep_every_second(worker: Rc<Worker>) {
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        worker.sweep();
+    }
+}

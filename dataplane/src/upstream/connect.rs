@@ -1,0 +1,56 @@
+//! Opening a connection to a backend.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use http::uri::Authority;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+
+use super::{Io, Upstream};
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// The name did not resolve, or the backend refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It took longer than the connect time-out.
+    #[error("no connection within the connect time-out")]
+    Timeout,
+}
+
+/// Largest head of a response, in bytes, and hyper's read buffer for it.
+const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+
+/// Resolves and connects, trying each address in turn, all within `limit`.
+pub(crate) async fn connect(authority: &Authority, limit: Duration) -> Result<Upstream, ConnectError> {
+    let stream = timeout(limit, open(authority)).await.map_err(|_| ConnectError::Timeout)??;
+    // A failure costs latency, not correctness.
+    let _ = stream.set_nodelay(true);
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    Ok(Upstream { sender, io: Io { connection: Box::new(connection), finished: false } })
+}
+
+async fn open(authority: &Authority) -> io::Result<TcpStream> {
+    let port = authority.port_u16().unwrap_or(80);
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = host.parse() {
+        return TcpStream::connect(SocketAddr::new(ip, port)).await;
+    }
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
+    for address in lookup_host((host, port)).await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(e) => failure = e,
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,10 @@
+//! The proxy port in one process: real sockets, real threads, backends that behave as told.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod backend;
+mod plane;
+
+mod forwarding;
+mod keep_alive;
+mod shutdown;
