@@ -1,4 +1,25 @@
-//! controlplane
+//! The control plane: owns the database, checks backends, and tells every data plane what it should have.
 
+mod auth;
+pub mod config;
+mod convert;
 pub mod domain;
+mod error;
+mod grpc;
+mod health;
+mod hub;
+pub mod logging;
+mod metrics;
+mod openapi;
+mod plane;
+mod probe;
+mod replicas;
+mod rest;
+mod run;
+mod server;
+pub mod signals;
 pub mod store;
+
+pub use auth::Token;
+pub use error::Error;
+pub use run::{VERSION, listen, run};

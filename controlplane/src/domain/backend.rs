@@ -94,6 +94,24 @@ impl Default for HealthCheck {
     }
 }
 
+impl HealthCheck {
+    /// Accepts the name of a request method.
+    pub fn check_method(text: &str) -> Result<(), Invalid> {
+        match http::Method::from_bytes(text.as_bytes()) {
+            Ok(method) if method != http::Method::CONNECT => Ok(()),
+            _ => Err(Invalid { field: "method", expected: format!("expected a request method such as GET, got {text:?}") }),
+        }
+    }
+
+    /// Accepts a path, with or without a query.
+    pub fn check_path(text: &str) -> Result<(), Invalid> {
+        match text.parse::<http::uri::PathAndQuery>() {
+            Ok(_) if text.starts_with('/') => Ok(()),
+            _ => Err(Invalid { field: "path", expected: format!("expected a path that starts with /, got {text:?}") }),
+        }
+    }
+}
+
 /// What a user says of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendSpec {

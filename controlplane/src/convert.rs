@@ -1,0 +1,9 @@
+//! Wire <-> domain. Nothing else but `grpc` and `hub` names generated types.
+
+mod backend;
+mod limit;
+mod settings;
+
+pub(crate) use backend::{backend, backend_change, backend_key, backend_spec, backend_status, health, pool};
+pub(crate) use limit::{client_id, limit, new_limit, partial_limit};
+pub(crate) use settings::settings;

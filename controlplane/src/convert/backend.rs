@@ -1,0 +1,161 @@
+//! Backends and their health.
+
+use balancer_proto::v1;
+
+use crate::{
+    domain::{AdminState, Backend, BackendChange, BackendKey, BackendSpec, BackendUrl, HealthCheck, Invalid, Source},
+    health::{Health, Observation},
+};
+
+/// A backend as it travels.
+pub(crate) fn backend(backend: &Backend) -> v1::Backend {
+    v1::Backend {
+        id: backend.id,
+        url: backend.spec.url.as_str().to_owned(),
+        weight: backend.spec.weight,
+        admin_state: admin_state(backend.admin_state).into(),
+        source: source(backend.source).into(),
+        health_check: Some(health_check(&backend.spec.health_check)),
+    }
+}
+
+/// What a data plane balances over: disabled backends are left out.
+pub(crate) fn pool(backends: &[Backend]) -> v1::Pool {
+    let enabled = backends.iter().filter(|b| b.admin_state != AdminState::Disabled);
+    v1::Pool { backends: enabled.map(backend).collect() }
+}
+
+/// A backend with what its checks found.
+pub(crate) fn backend_status(of: &Backend, observation: Option<&Observation>) -> v1::BackendStatus {
+    v1::BackendStatus {
+        backend: Some(backend(of)),
+        health: health(observation.map_or(Health::Unknown, |o| o.health)).into(),
+        reason: observation.map(|o| o.reason.clone()).unwrap_or_default(),
+        since_ms: observation.map(|o| o.since.elapsed().as_millis() as u64),
+    }
+}
+
+/// Health as it travels.
+pub(crate) fn health(health: Health) -> v1::Health {
+    match health {
+        Health::Unknown => v1::Health::Unknown,
+        Health::Healthy => v1::Health::Healthy,
+        Health::Unhealthy => v1::Health::Unhealthy,
+    }
+}
+
+/// A backend that a user wants added.
+pub(crate) fn backend_spec(request: &v1::AddBackendRequest) -> Result<BackendSpec, Invalid> {
+    Ok(BackendSpec {
+        url: BackendUrl::new(&request.url)?,
+        weight: weight(if request.weight == 0 { 1 } else { request.weight })?,
+        health_check: request.health_check.as_ref().map_or(Ok(HealthCheck::default()), new_health_check)?,
+    })
+}
+
+/// What a user wants changed; `None` where nothing is said.
+pub(crate) fn backend_change(request: &v1::UpdateBackendRequest) -> Result<BackendChange, Invalid> {
+    let change = BackendChange {
+        weight: request.weight.map(weight).transpose()?,
+        admin_state: match v1::AdminState::try_from(request.admin_state) {
+            Ok(v1::AdminState::Unspecified) => None,
+            Ok(v1::AdminState::Active) => Some(AdminState::Active),
+            Ok(v1::AdminState::Draining) => Some(AdminState::Draining),
+            Ok(v1::AdminState::Disabled) => Some(AdminState::Disabled),
+            Err(_) => return Err(unknown_state(request.admin_state)),
+        },
+    };
+    if change == BackendChange::default() {
+        let expected = "expected weight or admin_state or both, got neither".to_owned();
+        return Err(Invalid { field: "weight", expected });
+    }
+    Ok(change)
+}
+
+fn unknown_state(number: i32) -> Invalid {
+    Invalid { field: "admin_state", expected: format!("expected ACTIVE, DRAINING or DISABLED, got number {number}") }
+}
+
+/// Which backend is meant.
+pub(crate) fn backend_key(id: Option<u64>, url: Option<&str>) -> Result<BackendKey, Invalid> {
+    match (id, url) {
+        (Some(id), _) => Ok(BackendKey::Id(id)),
+        (None, Some(url)) => BackendUrl::new(url).map(BackendKey::Url),
+        (None, None) => Err(Invalid { field: "selector", expected: "expected an id or a url, got neither".into() }),
+    }
+}
+
+fn weight(weight: u32) -> Result<u32, Invalid> {
+    if (1..=1000).contains(&weight) {
+        return Ok(weight);
+    }
+    Err(Invalid { field: "weight", expected: format!("expected a whole number from 1 to 1000, got {weight}") })
+}
+
+fn new_health_check(wire: &v1::HealthCheck) -> Result<HealthCheck, Invalid> {
+    let d = HealthCheck::default();
+    let text = |given: &str, default: String| if given.is_empty() { default } else { given.to_owned() };
+    let number = |given: u32, default: u32| if given == 0 { default } else { given };
+    let check = HealthCheck {
+        method: text(&wire.method, d.method),
+        path: text(&wire.path, d.path),
+        interval_ms: (wire.interval_ms != 0).then_some(wire.interval_ms),
+        timeout_ms: number(wire.timeout_ms, d.timeout_ms),
+        rise: number(wire.rise, d.rise),
+        fall: number(wire.fall, d.fall),
+        expected_status_min: status("expected_status_min", wire.expected_status_min, d.expected_status_min)?,
+        expected_status_max: status("expected_status_max", wire.expected_status_max, d.expected_status_max)?,
+    };
+    HealthCheck::check_method(&check.method)?;
+    HealthCheck::check_path(&check.path)?;
+    bounded("interval_ms", check.interval_ms.unwrap_or(1000), 10..=86_400_000)?;
+    bounded("timeout_ms", check.timeout_ms, 1..=86_400_000)?;
+    bounded("rise", check.rise, 1..=1000)?;
+    bounded("fall", check.fall, 1..=1000)?;
+    let (low, high) = (check.expected_status_min, check.expected_status_max);
+    bounded("expected_status_max", high.into(), low.into()..=599)?;
+    Ok(check)
+}
+
+fn status(field: &'static str, given: u32, default: u16) -> Result<u16, Invalid> {
+    if given == 0 {
+        return Ok(default);
+    }
+    bounded(field, given, 100..=599).map(|code| code as u16)
+}
+
+fn bounded(field: &'static str, given: u32, range: std::ops::RangeInclusive<u32>) -> Result<u32, Invalid> {
+    if range.contains(&given) {
+        return Ok(given);
+    }
+    let expected = format!("expected a whole number from {} to {}, got {given}", range.start(), range.end());
+    Err(Invalid { field, expected })
+}
+
+fn health_check(check: &HealthCheck) -> v1::HealthCheck {
+    v1::HealthCheck {
+        method: check.method.clone(),
+        path: check.path.clone(),
+        interval_ms: check.interval_ms.unwrap_or(0),
+        timeout_ms: check.timeout_ms,
+        rise: check.rise,
+        fall: check.fall,
+        expected_status_min: check.expected_status_min.into(),
+        expected_status_max: check.expected_status_max.into(),
+    }
+}
+
+fn admin_state(state: AdminState) -> v1::AdminState {
+    match state {
+        AdminState::Active => v1::AdminState::Active,
+        AdminState::Draining => v1::AdminState::Draining,
+        AdminState::Disabled => v1::AdminState::Disabled,
+    }
+}
+
+fn source(source: Source) -> v1::BackendSource {
+    match source {
+        Source::File => v1::BackendSource::File,
+        Source::Api => v1::BackendSource::Api,
+    }
+}

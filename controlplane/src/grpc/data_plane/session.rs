@@ -1,0 +1,293 @@
+//! One data plane's stream.
+
+use std::{collections::BTreeMap, future, sync::Arc, time::Duration};
+
+use balancer_proto::v1::{self, sync_request::Message as Up, sync_response::Message as Down};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tonic::{Status, Streaming};
+
+use super::{
+    outbox::Outbox,
+    position::{Position, Refusals},
+};
+use crate::{
+    VERSION, convert,
+    health::{Health, States},
+    hub::{Fingerprint, Frame, FullFrames, Image, delta, encode, touched},
+    plane::Plane,
+    replicas::Membership,
+};
+
+/// Silence after which each side sends a heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Silence after which a stream is given up.
+const GIVE_UP: Duration = Duration::from_secs(15);
+/// Longest id or version of a data plane, in bytes.
+const MAX_NAME_BYTES: usize = 256;
+
+/// Serves a stream until either side ends it.
+pub(super) async fn run(plane: Plane, mut up: Streaming<v1::SyncRequest>, down: mpsc::Sender<Result<Frame, Status>>) {
+    let end = match hello(&mut up).await {
+        Ok(hello) => Session::new(plane, hello).serve(&mut up, &down).await,
+        Err(status) => Err(status),
+    };
+    if let Err(status) = end {
+        // A data plane that does not read any more cannot be told.
+        let _ = timeout(GIVE_UP, down.send(Err(status))).await;
+    }
+}
+
+async fn hello(up: &mut Streaming<v1::SyncRequest>) -> Result<v1::Hello, Status> {
+    let silent = |_| Status::deadline_exceeded("no Hello came");
+    let first = timeout(GIVE_UP, up.message()).await.map_err(silent)??;
+    let Some(Up::Hello(hello)) = first.and_then(|request| request.message) else {
+        return Err(Status::invalid_argument("hello: expected as the first message"));
+    };
+    let bad = |name: &str| name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control);
+    if hello.replica_id.is_empty() || bad(&hello.replica_id) || bad(&hello.version) {
+        return Err(Status::invalid_argument(format!(
+            "replica_id: expected 1 to {MAX_NAME_BYTES} bytes of printable text"
+        )));
+    }
+    Ok(hello)
+}
+
+struct Session {
+    plane: Plane,
+    replica: Membership,
+    image: watch::Receiver<Arc<Image>>,
+    states: watch::Receiver<States>,
+    /// Wakes when the store has answered.
+    refreshed: watch::Receiver<u64>,
+    outbox: Outbox,
+    position: Position,
+    refusals: Refusals,
+    /// Revision of the last full step sent; refusals of older steps are old news.
+    full_revision: u64,
+    sent_states: BTreeMap<u64, Health>,
+    last_sent: Instant,
+    last_seen: Instant,
+}
+
+impl Session {
+    fn new(plane: Plane, hello: v1::Hello) -> Self {
+        let (image, states, refreshed) = (plane.hub.changed(), plane.book.states(), plane.hub.answers());
+        let position = greet(&hello, &image.borrow());
+        if matches!(position, Position::Ahead { .. }) {
+            plane.hub.ask();
+        }
+        tracing::info!(
+            replica = hello.replica_id,
+            version = hello.version,
+            revision = hello.revision,
+            "data plane connected"
+        );
+        if hello.version != VERSION {
+            tracing::warn!(replica = hello.replica_id, theirs = hello.version, ours = VERSION, "versions differ");
+        }
+        let now = Instant::now();
+        Self {
+            replica: plane.replicas.join(hello.replica_id, hello.version),
+            plane,
+            image,
+            states,
+            refreshed,
+            outbox: Outbox::default(),
+            position,
+            refusals: Refusals::default(),
+            full_revision: 0,
+            sent_states: BTreeMap::new(),
+            last_sent: now,
+            last_seen: now,
+        }
+    }
+
+    async fn serve(
+        mut self,
+        up: &mut Streaming<v1::SyncRequest>,
+        down: &mpsc::Sender<Result<Frame, Status>>,
+    ) -> Result<(), Status> {
+        self.welcome();
+        let shutdown = self.plane.shutdown.clone();
+        loop {
+            self.advance().await;
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Err(Status::unavailable("the control plane is shutting down")),
+                message = up.message() => match message? {
+                    Some(request) => self.receive(request),
+                    None => return Ok(()),
+                },
+                // What has come is read before silence is judged.
+                () = sleep_until(self.last_seen + GIVE_UP) => return Err(self.silent()),
+                permit = down.reserve(), if !self.outbox.is_empty() => match permit {
+                    Ok(permit) => self.send(permit),
+                    Err(_) => return Ok(()),
+                },
+                Ok(()) = self.states.changed() => self.send_health(false),
+                Ok(()) = self.image.changed() => self.changed(),
+                Ok(()) = self.refreshed.changed() => self.store_answered(),
+                () = retry(&self.position) => self.position = Position::Nothing,
+                () = sleep_until(self.last_sent + HEARTBEAT), if self.outbox.is_empty() => {
+                    self.outbox.message(encode(Down::Heartbeat(v1::Heartbeat {})));
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self) {
+        let heartbeat_ms = HEARTBEAT.as_millis() as u32;
+        self.outbox.message(encode(Down::Welcome(v1::Welcome { version: VERSION.into(), heartbeat_ms })));
+        self.send_health(true);
+    }
+
+    /// Puts the next step into the outbox, if there is one and none is under way.
+    async fn advance(&mut self) {
+        if self.outbox.in_step() {
+            return;
+        }
+        let image = self.image.borrow().clone();
+        match self.position {
+            Position::Ahead { .. } | Position::Refused { .. } => {}
+            Position::Nothing => self.send_full(image),
+            Position::At { revision, fingerprint } if revision == image.revision => {
+                if fingerprint != image.fingerprint {
+                    self.send_full(image);
+                }
+            }
+            Position::At { revision, fingerprint } => match self.plane.hub.step_after(revision, fingerprint) {
+                Some(step) => {
+                    self.position = Position::At { revision: step.revision, fingerprint: step.fingerprint };
+                    self.plane.metrics.steps.inc();
+                    self.outbox.shared(step);
+                }
+                None => self.catch_up(revision, image).await,
+            },
+        }
+    }
+
+    /// The steps since `revision` are forgotten here; the store may still know what changed since. What changed comes
+    /// from the store, but the values come from the image, so that the step ends exactly at the image.
+    async fn catch_up(&mut self, revision: u64, image: Arc<Image>) {
+        match self.plane.store.changes_since(revision).await {
+            Ok(Some(changes)) if revision < image.revision && changes.revision >= image.revision => {
+                let (pool, settings) = (changes.backends.is_some(), changes.settings.is_some());
+                self.outbox.own(delta(revision, &image, &touched(&changes), pool, settings));
+                self.position = Position::At { revision: image.revision, fingerprint: image.fingerprint };
+                self.plane.metrics.steps.inc();
+            }
+            _ => self.send_full(image),
+        }
+    }
+
+    fn send_full(&mut self, image: Arc<Image>) {
+        tracing::info!(replica = self.replica.id(), revision = image.revision, "sending the whole configuration");
+        self.plane.metrics.full_syncs.inc();
+        self.full_revision = image.revision;
+        self.position = Position::At { revision: image.revision, fingerprint: image.fingerprint };
+        self.outbox.full(FullFrames::new(image));
+    }
+
+    fn send(&mut self, permit: mpsc::Permit<'_, Result<Frame, Status>>) {
+        if let Some(frame) = self.outbox.next() {
+            permit.send(Ok(frame));
+            self.last_sent = Instant::now();
+        }
+    }
+
+    fn receive(&mut self, request: v1::SyncRequest) {
+        self.last_seen = Instant::now();
+        self.replica.seen();
+        match request.message {
+            Some(Up::Ack(ack)) => {
+                self.refusals.reset();
+                self.replica.acknowledged(ack.revision);
+            }
+            Some(Up::Nack(nack)) => self.refused(nack),
+            Some(Up::Report(report)) => self.replica.reported(report),
+            // A newer data plane may say what this version does not know.
+            Some(Up::Heartbeat(_) | Up::Hello(_)) | None => {}
+        }
+    }
+
+    /// The steps that were already under way behind the refused one will be refused too: that is one refusal.
+    fn refused(&mut self, nack: v1::Nack) {
+        tracing::warn!(replica = self.replica.id(), revision = nack.revision, reason = nack.reason, "update refused");
+        self.plane.metrics.refusals.inc();
+        self.replica.refused(nack.reason);
+        if nack.revision >= self.full_revision && !matches!(self.position, Position::Refused { .. }) {
+            self.outbox.abandon_step();
+            self.position = self.refusals.count(Instant::now());
+        }
+    }
+
+    fn changed(&mut self) {
+        let revision_now = self.image.borrow_and_update().revision;
+        match self.position {
+            Position::Refused { at_change: true, .. } => self.position = Position::Nothing,
+            Position::Ahead { revision, fingerprint, .. } if revision <= revision_now => {
+                self.position = Position::At { revision, fingerprint };
+            }
+            _ => {}
+        }
+    }
+
+    /// The first answer may be one to a question older than the Hello. A data plane that is still ahead after the
+    /// second holds something that the database has lost, as after a restored backup.
+    fn store_answered(&mut self) {
+        if matches!(self.position, Position::Ahead { .. }) {
+            self.changed();
+        }
+        if let Position::Ahead { answers, .. } = &mut self.position {
+            *answers += 1;
+            match answers {
+                1 => self.plane.hub.ask(),
+                _ => self.position = Position::Nothing,
+            }
+        }
+    }
+
+    fn send_health(&mut self, full: bool) {
+        let now = self.states.borrow_and_update().clone();
+        let gone = self.sent_states.keys().filter(|id| !now.contains_key(id)).map(|id| (*id, Health::Unknown));
+        let news = now.iter().filter(|(id, health)| self.sent_states.get(id) != Some(health)).map(|(id, h)| (*id, *h));
+        let entry = |(backend_id, health)| v1::BackendHealth { backend_id, health: convert::health(health).into() };
+        let backends: Vec<_> = gone.chain(news).map(entry).collect();
+        if full || !backends.is_empty() {
+            self.outbox.message(encode(Down::Health(v1::HealthUpdate { full, backends })));
+        }
+        self.sent_states = (*now).clone();
+    }
+
+    fn silent(&self) -> Status {
+        tracing::warn!(replica = self.replica.id(), seconds = GIVE_UP.as_secs(), "data plane is silent: giving it up");
+        Status::deadline_exceeded(format!("no message for {} s", GIVE_UP.as_secs()))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        tracing::info!(replica = self.replica.id(), "data plane disconnected");
+    }
+}
+
+fn greet(hello: &v1::Hello, image: &Image) -> Position {
+    if hello.store_id != *image.store_id {
+        return Position::Nothing;
+    }
+    let (revision, fingerprint) = (hello.revision, Fingerprint::from_value(hello.fingerprint));
+    if revision > image.revision {
+        return Position::Ahead { revision, fingerprint, answers: 0 };
+    }
+    Position::At { revision, fingerprint }
+}
+
+async fn retry(position: &Position) {
+    match position {
+        Position::Refused { until, .. } => sleep_until(*until).await,
+        _ => future::pending().await,
+    }
+}

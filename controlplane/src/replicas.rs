@@ -1,0 +1,127 @@
+//! The data planes connected to this control plane.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use balancer_proto::v1::ReplicaReport;
+use tokio::time::Instant;
+
+use crate::metrics::Metrics;
+
+/// What is known of one data plane.
+#[derive(Clone, Debug)]
+pub(crate) struct Replica {
+    pub(crate) version: String,
+    /// Last revision acknowledged; 0 before the first.
+    pub(crate) revision: u64,
+    pub(crate) connected: Instant,
+    pub(crate) last_seen: Instant,
+    /// Why it refused the last update; empty if it did not.
+    pub(crate) last_refusal: String,
+    pub(crate) report: Option<ReplicaReport>,
+    /// Tells a new stream of a data plane from the old one, which may end later.
+    stream: u64,
+}
+
+/// All data planes with a stream, by id.
+pub(crate) struct Replicas {
+    by_id: Mutex<BTreeMap<String, Replica>>,
+    streams: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+impl Replicas {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { by_id: Mutex::default(), streams: AtomicU64::new(0), metrics }
+    }
+
+    /// Enters a data plane for as long as the answer lives.
+    pub(crate) fn join(self: &Arc<Self>, id: String, version: String) -> Membership {
+        let stream = self.streams.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let replica = Replica {
+            version,
+            revision: 0,
+            connected: now,
+            last_seen: now,
+            last_refusal: String::new(),
+            report: None,
+            stream,
+        };
+        let mut by_id = self.lock();
+        by_id.insert(id.clone(), replica);
+        self.metrics.replicas(by_id.len());
+        drop(by_id);
+        Membership { replicas: self.clone(), id, stream }
+    }
+
+    /// Everyone, ordered by id.
+    pub(crate) fn all(&self) -> BTreeMap<String, Replica> {
+        self.lock().clone()
+    }
+
+    // A poisoned map is whole: its entries change one field at a time.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Replica>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A data plane's entry; dropping it strikes the entry out.
+pub(crate) struct Membership {
+    replicas: Arc<Replicas>,
+    id: String,
+    stream: u64,
+}
+
+impl Membership {
+    /// The data plane's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// A message of any kind came.
+    pub(crate) fn seen(&self) {
+        self.update(|replica| replica.last_seen = Instant::now());
+    }
+
+    /// A step was applied.
+    pub(crate) fn acknowledged(&self, revision: u64) {
+        self.replicas.metrics.replica_revision(&self.id, revision);
+        self.update(|replica| {
+            replica.revision = revision;
+            replica.last_refusal.clear();
+        });
+    }
+
+    /// A step was refused.
+    pub(crate) fn refused(&self, reason: String) {
+        self.update(|replica| replica.last_refusal = reason);
+    }
+
+    /// Figures came.
+    pub(crate) fn reported(&self, report: ReplicaReport) {
+        self.update(|replica| replica.report = Some(report));
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Replica)) {
+        if let Some(replica) = self.replicas.lock().get_mut(&self.id).filter(|r| r.stream == self.stream) {
+            change(replica);
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut by_id = self.replicas.lock();
+        if by_id.get(&self.id).is_some_and(|r| r.stream == self.stream) {
+            by_id.remove(&self.id);
+            self.replicas.metrics.replica_gone(&self.id);
+        }
+        self.replicas.metrics.replicas(by_id.len());
+    }
+}

@@ -1,0 +1,115 @@
+//! Request bodies: bounded, JSON, and with errors that name the field.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode, header},
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde_json::{Map, Value};
+
+use super::Problem;
+use crate::domain::Invalid;
+
+/// Longest body that is accepted.
+const MAX_BYTES: usize = 1024 * 1024;
+/// Longest body that is read to its end all the same: a client that still sends would not see the answer.
+const MAX_DRAINED_BYTES: usize = 16 * 1024 * 1024;
+
+/// A JSON object.
+#[derive(Debug)]
+pub(super) struct Object(Map<String, Value>);
+
+/// Reads a body that must be a JSON object.
+pub(super) async fn object(headers: &HeaderMap, body: Body) -> Result<Object, Problem> {
+    require_json(headers)?;
+    parse(&read(body).await?)
+}
+
+/// As [`object`]; `None` if there is no body.
+pub(super) async fn optional_object(headers: &HeaderMap, body: Body) -> Result<Option<Object>, Problem> {
+    let bytes = read(body).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    require_json(headers)?;
+    parse(&bytes).map(Some)
+}
+
+impl Object {
+    /// A member that must be text.
+    pub(super) fn text(&self, field: &'static str) -> Result<&str, Invalid> {
+        match self.member(field, "text")? {
+            Value::String(text) => Ok(text),
+            other => Err(wrong_type(field, "text", other)),
+        }
+    }
+
+    /// A member that must be a number.
+    pub(super) fn number(&self, field: &'static str) -> Result<f64, Invalid> {
+        match self.member(field, "a number")? {
+            Value::Number(number) => number.as_f64().ok_or_else(|| wrong_type(field, "a number", &Value::Null)),
+            other => Err(wrong_type(field, "a number", other)),
+        }
+    }
+
+    fn member(&self, field: &'static str, what: &str) -> Result<&Value, Invalid> {
+        let missing = || Invalid { field, expected: format!("expected {what}, but it is missing") };
+        self.0.get(field).ok_or_else(missing)
+    }
+}
+
+fn wrong_type(field: &'static str, what: &str, got: &Value) -> Invalid {
+    let got = match got {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    Invalid { field, expected: format!("expected {what}, got {got}") }
+}
+
+fn parse(bytes: &[u8]) -> Result<Object, Problem> {
+    if bytes.is_empty() {
+        return Err(Problem::bad_request("expected a JSON object in the body, which is empty"));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(members)) => Ok(Object(members)),
+        Ok(_) => Err(Problem::bad_request("expected a JSON object in the body, got another kind of value")),
+        Err(error) => Err(Problem::bad_request(format!("the body is not valid JSON: {error}"))),
+    }
+}
+
+/// Legacy clients send no content type at all; one that is sent must be JSON.
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    let detail = format!("expected Content-Type application/json, got {kind:?}");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+async fn read(mut body: Body) -> Result<Bytes, Problem> {
+    let (mut kept, mut total) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::bad_request(format!("the body could not be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        total += data.len();
+        if total > MAX_DRAINED_BYTES {
+            break;
+        }
+        if total <= MAX_BYTES {
+            kept.extend_from_slice(&data);
+        }
+    }
+    if total > MAX_BYTES {
+        let detail = format!("the body is longer than {MAX_BYTES} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    Ok(kept.freeze())
+}

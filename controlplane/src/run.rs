@@ -1,0 +1,139 @@
+//! From a configuration to a running control plane, and back.
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    config::{AdminConfig, Config},
+    health::{self, HealthBook},
+    hub::{self, Hub},
+    metrics::Metrics,
+    plane::Plane,
+    probe::{self, Probe},
+    replicas::Replicas,
+    server,
+    store::{Store, StoreError},
+};
+
+/// Version of the control plane.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Binds the admin port.
+pub async fn listen(admin: &AdminConfig) -> Result<TcpListener, Error> {
+    let (host, port) = admin.address();
+    TcpListener::bind((host, port)).await.map_err(|source| Error::Listen { address: format!("{host}:{port}"), source })
+}
+
+/// Runs a control plane on `listener` until `shutdown`, then finishes the requests in flight.
+///
+/// `/metrics` shows all of `registry`, so a caller may have registered metrics of its own before. Each configuration
+/// that arrives on `reload` replaces the backends and settings of the one before.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    mut registry: Registry,
+    reload: mpsc::Receiver<Config>,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let database = config.database.to_string();
+    let fault = |source: StoreError| Error::Store { database: database.clone(), source };
+    match &config.file {
+        Some(file) => tracing::info!(file = %file.display(), database, "configuration"),
+        None => tracing::info!(database, "no configuration file: running on defaults"),
+    }
+    let store = Store::open(&config.database).await.map_err(fault)?;
+    reconcile(&store, &config).await.map_err(fault)?;
+    let loaded = store.load().await.map_err(fault)?;
+    let plane = plane(store, Hub::new(loaded), Metrics::new(&mut registry), shutdown);
+    let token = config.admin.token.clone();
+    let background = background(&plane, config, reload);
+    let app = server::app(plane.clone(), registry, token);
+    server::serve(listener, app, plane.shutdown.clone()).await;
+    background.join_all().await;
+    Ok(())
+}
+
+fn plane(store: Store, hub: Hub, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Plane {
+    metrics.configuration(&hub.image());
+    Plane {
+        store,
+        hub: Arc::new(hub),
+        book: Arc::new(HealthBook::new()),
+        replicas: Arc::new(Replicas::new(metrics.clone())),
+        probe: Arc::new(Probe::new()),
+        metrics,
+        started: Instant::now(),
+        shutdown,
+    }
+}
+
+fn background(plane: &Plane, config: Config, reload: mpsc::Receiver<Config>) -> JoinSet<()> {
+    let Plane { store, hub, book, probe, metrics, shutdown, .. } = plane.clone();
+    let (interval, intervals) = watch::channel(config.check_interval);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(hub::follow(hub.clone(), store.clone(), metrics.clone(), shutdown.clone()));
+    tasks.spawn(health::run(hub.clone(), book, metrics.clone(), intervals, shutdown.clone()));
+    tasks.spawn(probe::run(probe, store.clone(), metrics, shutdown.clone()));
+    tasks.spawn(follow_file(config, reload, store, hub, interval, shutdown));
+    tasks
+}
+
+async fn follow_file(
+    mut current: Config,
+    mut reload: mpsc::Receiver<Config>,
+    store: Store,
+    hub: Arc<Hub>,
+    interval: watch::Sender<Duration>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        let next = match shutdown.run_until_cancelled(reload.recv()).await {
+            None => return,
+            // Nobody reloads; the interval's sender must live on all the same.
+            Some(None) => return shutdown.cancelled().await,
+            Some(Some(next)) => next,
+        };
+        warn_of_what_needs_a_restart(&current, &next);
+        match reconcile(&store, &next).await {
+            Ok(()) => {
+                interval.send_replace(next.check_interval);
+                hub.ask();
+                current = next;
+            }
+            Err(error) => tracing::error!(%error, "reload: the configuration stays as it was"),
+        }
+    }
+}
+
+async fn reconcile(store: &Store, config: &Config) -> Result<(), StoreError> {
+    let done = store.reconcile(&config.backends, &config.settings).await?;
+    let (revision, added, changed, removed) = (done.revision, done.added, done.changed, done.removed);
+    tracing::info!(
+        revision,
+        added,
+        changed,
+        removed,
+        settings = done.settings_changed,
+        "backends and settings applied"
+    );
+    Ok(())
+}
+
+fn warn_of_what_needs_a_restart(current: &Config, next: &Config) {
+    let token = |config: &Config| config.admin.token.as_ref().map(|t| t.reveal().to_owned());
+    let admin = current.admin.address() != next.admin.address() || token(current) != token(next);
+    for (section, changed) in [("admin", admin), ("database", current.database != next.database)] {
+        if changed {
+            tracing::warn!(section, "changed in the configuration, but takes effect only after a restart");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The admin port: gRPC, REST, metrics and health on one listener.
+
+mod gate;
+mod pages;
+mod serve;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use prometheus_client::registry::Registry;
+
+pub(crate) use serve::serve;
+
+use crate::{Token, grpc, openapi, plane::Plane, rest};
+
+/// Everything the port answers.
+pub(crate) fn app(plane: Plane, registry: Registry, token: Option<Token>) -> Router {
+    let metrics = plane.metrics.clone();
+    let token = token.map(Arc::new);
+    rest::router(plane.clone())
+        .merge(pages::router(plane.clone(), registry))
+        .merge(openapi::router())
+        .merge(grpc::routes(plane).prepare().into_axum_router())
+        .fallback(gate::unknown_path)
+        .method_not_allowed_fallback(gate::wrong_method)
+        .layer(middleware::from_fn_with_state(token, gate::authenticate))
+        .layer(middleware::from_fn_with_state(metrics, gate::count))
+}

@@ -1,0 +1,79 @@
+//! What every request passes, and what nothing else answers.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use crate::{Token, metrics::Metrics, rest::Problem};
+
+/// What callers may read without a token: probes cannot send one, and the documentation is public.
+const OPEN: [&str; 4] = ["/healthz", "/readyz", "/openapi.json", "/docs"];
+
+/// Lets through who has the token.
+pub(super) async fn authenticate(State(token): State<Option<Arc<Token>>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let open = OPEN.contains(&path) || path.starts_with("/docs/");
+    match token {
+        Some(token) if !open && !token.admits(request.headers()) => refuse(request.headers()),
+        _ => next.run(request).await,
+    }
+}
+
+fn refuse(headers: &HeaderMap) -> Response {
+    if is_grpc(headers) {
+        return tonic::Status::unauthenticated("send metadata `authorization: Bearer TOKEN`").into_http();
+    }
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN");
+    ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
+}
+
+/// Counts calls by method or route and by outcome.
+pub(super) async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let grpc = is_grpc(request.headers());
+    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    // gRPC routes are one wildcard per service; only paths of our own package are told apart, and only known services.
+    let route = match matched {
+        Some(_) if grpc => request.uri().path().to_owned(),
+        Some(route) => route,
+        None => "other".to_owned(),
+    };
+    let response = next.run(request).await;
+    if grpc {
+        count_grpc(&metrics, &route, &response);
+    } else {
+        metrics.rest_call(&route, response.status().as_u16());
+    }
+    response
+}
+
+// A failed unary call has its status in the head; one that succeeded has it in the trailers, which are not waited for.
+fn count_grpc(metrics: &Metrics, route: &str, response: &Response) {
+    let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok()?.parse().ok()).unwrap_or(0);
+    const UNIMPLEMENTED: i32 = tonic::Code::Unimplemented as i32;
+    let method = if code == UNIMPLEMENTED { "other" } else { route.trim_start_matches('/') };
+    metrics.grpc_call(method, code);
+}
+
+/// Nothing is at this path.
+pub(super) async fn unknown_path(request: Request) -> Response {
+    if is_grpc(request.headers()) {
+        return tonic::Status::unimplemented(format!("no such method: {}", request.uri().path())).into_http();
+    }
+    let detail = format!("nothing is at {:?}; see /docs", request.uri().path());
+    Problem::new(StatusCode::NOT_FOUND, detail).into_response()
+}
+
+/// Something is at this path, but not for this method; the router adds `Allow`.
+pub(super) async fn wrong_method(request: Request) -> Response {
+    let detail = format!("{} is not a method of {}", request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}

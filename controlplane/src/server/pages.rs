@@ -1,0 +1,40 @@
+//! `/metrics`, `/healthz` and `/readyz`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+
+use crate::{metrics::CONTENT_TYPE, plane::Plane, rest::Problem};
+
+/// Pages for monitoring.
+pub(super) fn router(plane: Plane, registry: Registry) -> Router {
+    let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
+    let health = Router::new().route("/readyz", get(ready)).with_state(plane);
+    metrics.merge(health).route("/healthz", get(|| async { "ok\n" }))
+}
+
+async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The configuration is in memory before the port is served, so only the database and a shutdown are in question.
+async fn ready(State(plane): State<Plane>) -> Response {
+    if plane.shutdown.is_cancelled() {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
+    }
+    match plane.probe.fault() {
+        None => "ready\n".into_response(),
+        Some(fault) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, fault).into_response(),
+    }
+}
