@@ -1,0 +1,46 @@
+//! Two planes, one life.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use dataplane::Shared;
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// What the control plane runs with. Its registry holds the data plane's metrics too.
+pub(crate) struct Control {
+    pub(crate) config: controlplane::config::Config,
+    pub(crate) listener: TcpListener,
+    pub(crate) registry: Registry,
+    pub(crate) reload: mpsc::Receiver<controlplane::config::Config>,
+}
+
+/// What the data plane runs with.
+pub(crate) struct Data {
+    pub(crate) config: dataplane::Config,
+    pub(crate) listeners: dataplane::Listeners,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// Runs both until `stop`. The data plane drains first, so that requests in flight still see a whole system; if one
+/// plane ends by itself, so does the other.
+pub(crate) async fn run(control: Control, data: Data, stop: &CancellationToken) -> Result<()> {
+    let (stop_control, stop_data) = (CancellationToken::new(), stop.child_token());
+    let Control { config, listener, registry, reload } = control;
+    let mut control = tokio::spawn(controlplane::run(config, listener, registry, reload, stop_control.clone()));
+    let Data { config, listeners, shared } = data;
+    let mut data = tokio::spawn(dataplane::run(config, listeners, shared, Registry::default(), stop_data.clone()));
+    let (control, data) = tokio::select! {
+        ended = &mut control => {
+            stop_data.cancel();
+            (ended, data.await)
+        }
+        ended = &mut data => {
+            stop_control.cancel();
+            (control.await, ended)
+        }
+    };
+    control.context("control plane")?.context("control plane")?;
+    data.context("data plane")?.context("data plane")
+}
