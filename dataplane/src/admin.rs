@@ -68,7 +68,11 @@ impl Admin {
     fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
-            return problem(404, "Not Found", &format!("there is no {path} here; there are /metrics, /healthz, /readyz"));
+            return problem(
+                404,
+                "Not Found",
+                &format!("there is no {path} here; there are /metrics, /healthz, /readyz"),
+            );
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused = problem(405, "Method Not Allowed", &format!("{path} takes GET and HEAD"));

@@ -148,3 +148,6 @@ pub(crate) fn health(wire: wire::Health) -> Health {
         wire::Health::Unspecified | wire::Health::Unknown => Health::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

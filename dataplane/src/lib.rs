@@ -6,6 +6,8 @@ pub mod client;
 pub mod clock;
 mod config;
 mod convert;
+#[cfg(test)]
+mod fixtures;
 pub mod limit;
 pub mod limiter;
 pub mod limits;

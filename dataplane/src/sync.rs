@@ -62,3 +62,6 @@ fn report(control_plane: &Uri, lost: &Lost, failures: u32, wait: Duration) {
         tracing::debug!(%control_plane, failures, retry_ms, "no stream to the control plane: {lost}");
     }
 }
+
+#[cfg(test)]
+mod tests;

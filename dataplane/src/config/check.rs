@@ -29,7 +29,11 @@ impl TryFrom<Args> for Config {
             replica_id: replica_id(&args.replica_id)?,
             access_log: choice("access-log", &args.access_log, &[("on", true), ("off", false)])?,
             grace: Duration::from_secs(number("grace-secs", &args.grace_secs, 0, MAX_GRACE_SECS)?),
-            log_format: choice("log-format", &args.log_format, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            log_format: choice(
+                "log-format",
+                &args.log_format,
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+            )?,
             log_level: log_level(&args.log_level)?,
         })
     }
@@ -49,7 +53,8 @@ fn admin_listen(args: &Args) -> Result<SocketAddr, ConfigError> {
     if address.ip().is_loopback() || !args.admin_token.is_empty() || args.admin_allow_remote_without_token {
         return Ok(address);
     }
-    let expected = "a loopback address; elsewhere --admin-token, or --admin-allow-remote-without-token if that is meant";
+    let expected =
+        "a loopback address; elsewhere --admin-token, or --admin-allow-remote-without-token if that is meant";
     Err(error("admin-listen", &args.admin_listen, expected))
 }
 
@@ -65,7 +70,8 @@ fn control_plane(text: &str) -> Result<Uri, ConfigError> {
     let fault = || error("control-plane", text, "http://host:port without a path");
     let uri = Uri::from_str(text).map_err(|_| fault())?;
     let plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
-    let named = uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    let named =
+        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
     if plain && named { Ok(uri) } else { Err(fault()) }
 }
 
@@ -162,7 +168,8 @@ mod tests {
 
     #[test]
     fn control_planes_repeat_or_are_separated_by_commas() {
-        let config = config(&["--control-plane", "http://a:1,http://b:2", "--control-plane", "http://[::1]:3"]).unwrap();
+        let config =
+            config(&["--control-plane", "http://a:1,http://b:2", "--control-plane", "http://[::1]:3"]).unwrap();
         let hosts: Vec<_> = config.control_planes.iter().filter_map(Uri::host).collect();
         assert_eq!(hosts, ["a", "b", "[::1]"]);
     }

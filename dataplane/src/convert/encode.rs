@@ -38,9 +38,7 @@ pub(crate) fn encode_settings(snapshot: &Snapshot) -> wire::Settings {
 fn encode_default_limit(limit: Option<Limit>) -> wire::settings::DefaultLimit {
     use wire::settings::DefaultLimit::{Limited, Unlimited};
     match limit {
-        Some(limit) => {
-            Limited(wire::DefaultLimit { capacity: limit.capacity(), rate_per_sec: limit.rate_per_sec() })
-        }
+        Some(limit) => Limited(wire::DefaultLimit { capacity: limit.capacity(), rate_per_sec: limit.rate_per_sec() }),
         None => Unlimited(wire::Unlimited {}),
     }
 }

@@ -47,13 +47,9 @@ impl DurationHistogram {
 
     /// What was recorded so far. The count is that of the buckets, so the two never contradict each other.
     pub fn recorded(&self) -> Recorded {
-        let bounds = BOUNDS_NS.iter().map(|nanos| seconds(*nanos)).chain([f64::MAX]);
+        let bounds = BOUNDS_NS.iter().map(|nanos| seconds(*nanos)).chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.enumerate().map(|(index, bound)| (bound, self.0.sum(index))).collect();
-        Recorded {
-            sum_seconds: seconds(self.0.sum(SUM)),
-            count: buckets.iter().map(|(_, count)| count).sum(),
-            buckets,
-        }
+        Recorded { sum_seconds: seconds(self.0.sum(SUM)), count: buckets.iter().map(|(_, count)| count).sum(), buckets }
     }
 }
 
@@ -74,7 +70,7 @@ mod tests {
         let recorded = histogram.recorded();
         assert_eq!(recorded.count, 5);
         let filled: Vec<_> = recorded.buckets.iter().filter(|(_, count)| *count > 0).copied().collect();
-        assert_eq!(filled, [(0.0005, 2), (0.001, 1), (30.0, 1), (f64::MAX, 1)]);
+        assert_eq!(filled, [(0.0005, 2), (0.001, 1), (30.0, 1), (f64::INFINITY, 1)]);
         assert!((recorded.sum_seconds - 60.001_000_002).abs() < 1e-9);
     }
 }

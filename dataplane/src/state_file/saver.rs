@@ -57,7 +57,9 @@ fn note(saved: &std::io::Result<()>, shared: &Shared, warned: &mut Option<Instan
         Err(error) => {
             shared.metrics.state_file.failed();
             if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-                tracing::warn!("cannot save the snapshot: {error}; serving goes on, a restart would not know the latest");
+                tracing::warn!(
+                    "cannot save the snapshot: {error}; serving goes on, a restart would not know the latest"
+                );
                 *warned = Some(Instant::now());
             }
         }

@@ -89,7 +89,11 @@ fn hello(options: &SyncOptions, holder: &Holder) -> Hello {
     }
 }
 
-async fn open<S>(control_plane: &Uri, options: &SyncOptions, mut outgoing: Request<S>) -> Result<Streaming<SyncResponse>, Lost>
+async fn open<S>(
+    control_plane: &Uri,
+    options: &SyncOptions,
+    mut outgoing: Request<S>,
+) -> Result<Streaming<SyncResponse>, Lost>
 where
     S: tokio_stream::Stream<Item = balancer_proto::v1::SyncRequest> + Send + 'static,
 {

@@ -1,0 +1,3 @@
+mod control_plane;
+mod steps;
+mod stream;

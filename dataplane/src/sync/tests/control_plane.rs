@@ -1,0 +1,105 @@
+//! A control plane that does what a test tells it to, on a real socket.
+
+use balancer_proto::v1::{
+    Hello, SyncRequest, SyncResponse, Update, Welcome,
+    data_plane_service_server::{DataPlaneService, DataPlaneServiceServer},
+    sync_request, sync_response,
+};
+use http::Uri;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, transport::Server};
+
+/// Accepts streams and hands them to the test.
+pub(super) struct ControlPlane {
+    pub(super) uri: Uri,
+    streams: mpsc::Receiver<Stream>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+/// One data plane's stream as the control plane sees it.
+pub(super) struct Stream {
+    pub(super) metadata: MetadataMap,
+    inbound: Streaming<SyncRequest>,
+    outbound: mpsc::Sender<Result<SyncResponse, Status>>,
+}
+
+struct Service(mpsc::Sender<Stream>);
+
+#[tonic::async_trait]
+impl DataPlaneService for Service {
+    type SyncStream = ReceiverStream<Result<SyncResponse, Status>>;
+
+    async fn sync(&self, request: Request<Streaming<SyncRequest>>) -> Result<Response<Self::SyncStream>, Status> {
+        let (outbound, receiver) = mpsc::channel(64);
+        let (metadata, _, inbound) = request.into_parts();
+        let stream = Stream { metadata, inbound, outbound };
+        self.0.send(stream).await.map_err(|_| Status::unavailable("the test takes no streams"))?;
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+impl ControlPlane {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (sender, streams) = mpsc::channel(4);
+        let serving = Server::builder()
+            .add_service(DataPlaneServiceServer::new(Service(sender)))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        Self { uri, streams, server: tokio::spawn(async { serving.await.unwrap() }) }
+    }
+
+    /// The next stream and what its data plane has.
+    pub(super) async fn accept(&mut self) -> (Stream, Hello) {
+        let mut stream = self.streams.recv().await.unwrap();
+        match stream.next().await {
+            sync_request::Message::Hello(hello) => (stream, hello),
+            other => panic!("the first message is {other:?}"),
+        }
+    }
+
+    /// No more streams: connections are refused and those that stand are cut.
+    pub(super) async fn kill(self) -> Uri {
+        self.server.abort();
+        let _ = self.server.await;
+        self.uri
+    }
+}
+
+impl Stream {
+    pub(super) async fn send(&self, message: sync_response::Message) {
+        self.outbound.send(Ok(SyncResponse { message: Some(message) })).await.unwrap();
+    }
+
+    /// What a control plane of the future might say.
+    pub(super) async fn send_unknown(&self) {
+        self.outbound.send(Ok(SyncResponse { message: None })).await.unwrap();
+    }
+
+    pub(super) async fn welcome(&self, heartbeat_ms: u32) {
+        self.send(sync_response::Message::Welcome(Welcome { version: "test".into(), heartbeat_ms })).await;
+    }
+
+    pub(super) async fn update(&self, update: Update) {
+        self.send(sync_response::Message::Update(update)).await;
+    }
+
+    pub(super) async fn fail(self, status: Status) {
+        self.outbound.send(Err(status)).await.unwrap();
+    }
+
+    pub(super) async fn next(&mut self) -> sync_request::Message {
+        self.inbound.message().await.unwrap().expect("the stream stands").message.expect("a message")
+    }
+
+    /// The next answer to an update, past heartbeats and reports.
+    pub(super) async fn answer(&mut self) -> sync_request::Message {
+        loop {
+            match self.next().await {
+                sync_request::Message::Heartbeat(_) | sync_request::Message::Report(_) => {}
+                answer => return answer,
+            }
+        }
+    }
+}
