@@ -95,7 +95,7 @@ fn settle(slot: &Slot, name: Name, limit: &Limit, from: Nanos, now: Nanos) -> De
 
 /// Claims a slot of another client: the first whose bucket is full, else the one that would be full soonest. With it
 /// come the last moment of its tenancy and whether its bucket was full.
-fn vacate<'a>(slots: &'a [Slot; SLOTS_PER_GROUP], name: Name, now: Nanos) -> (&'a Slot, Nanos, bool) {
+fn vacate(slots: &[Slot; SLOTS_PER_GROUP], name: Name, now: Nanos) -> (&Slot, Nanos, bool) {
     for slot in probe(slots, name) {
         if let Some(last) = slot.claim_if_full(now) {
             return (slot, last, true);

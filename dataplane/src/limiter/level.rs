@@ -32,7 +32,7 @@ impl Level {
 
     /// What is left when one token is taken; `None`: there is none to take.
     pub(super) fn taken(self) -> Option<Self> {
-        (self.tokens >= 1.0 - SLACK).then(|| Self { tokens: self.tokens - 1.0, ..self })
+        (self.tokens >= 1.0 - SLACK).then_some(Self { tokens: self.tokens - 1.0, ..self })
     }
 
     /// When it will be full. The end of time, if never.

@@ -19,8 +19,9 @@ pub(super) struct Name(u64);
 
 impl Name {
     pub(super) fn new(key: u64, kind: LimitKind) -> Self {
-        // Zero marks a slot that never had a tenant.
-        Self((key << 1).max(2) | u64::from(kind == LimitKind::Client))
+        // Zero marks a slot that never had a tenant, so a key that comes out as zero shares another's name.
+        let bits = if key << 1 == 0 { u64::MAX - 1 } else { key << 1 };
+        Self(bits | u64::from(kind == LimitKind::Client))
     }
 
     /// Bits to choose a place in the group by.

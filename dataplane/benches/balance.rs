@@ -1,0 +1,51 @@
+//! What choosing a backend costs, by strategy and size of the pool.
+
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use dataplane::{
+    clock::Nanos,
+    pool::{Backend, BackendState, Health, Pool, Strategy},
+};
+
+const STRATEGIES: [(&str, Strategy); 5] = [
+    ("round_robin", Strategy::RoundRobin),
+    ("least_connections", Strategy::LeastConnections),
+    ("p2c", Strategy::P2c),
+    ("random", Strategy::Random),
+    ("consistent_hash", Strategy::ConsistentHash),
+];
+
+fn backends(count: u64) -> Vec<Arc<Backend>> {
+    let backend = |id: u64| Backend {
+        id,
+        authority: format!("10.0.{}.{}:80", id / 256, id % 256).parse().expect("a valid authority"),
+        weight: 1 + (id % 3) as u32,
+        draining: false,
+        health: Health::Healthy,
+        state: Arc::new(BackendState::default()),
+    };
+    (0..count).map(|id| Arc::new(backend(id))).collect()
+}
+
+fn pick(c: &mut Criterion) {
+    for (name, strategy) in STRATEGIES {
+        for count in [3, 100, 1000] {
+            let pool = Pool::new(strategy, backends(count), None);
+            let mut random = fastrand::Rng::with_seed(1);
+            c.bench_function(&format!("pick/{name}/{count}"), |b| {
+                b.iter(|| pool.pick(random.u64(..), random.u64(..), Nanos(1), &[]).map(|backend| backend.id));
+            });
+        }
+    }
+}
+
+fn build(c: &mut Criterion) {
+    for (name, strategy) in STRATEGIES {
+        let backends = backends(1000);
+        c.bench_function(&format!("new/{name}/1000"), |b| b.iter(|| Pool::new(strategy, backends.clone(), None)));
+    }
+}
+
+criterion_group!(benches, pick, build);
+criterion_main!(benches);
