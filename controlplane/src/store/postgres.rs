@@ -41,7 +41,7 @@ impl Postgres {
     /// Connects, migrates under a lock, and begins to listen: `changed` gets the revision others have written.
     pub(super) async fn open(config: &PostgresConfig, changed: watch::Sender<u64>) -> Result<Self, StoreError> {
         let connector = Connector::new(config)?;
-        migrate_under_lock(&connector, |harness| migrate::up(harness)).await?;
+        migrate_under_lock(&connector, migrate::up).await?;
         let pool = pool(connector.clone())?;
         let listener = AbortOnDropHandle::new(tokio::spawn(listen::follow(connector, changed)));
         Ok(Self { pool, _listener: listener })
@@ -49,7 +49,7 @@ impl Postgres {
 
     /// Reverts all migrations.
     pub(super) async fn remove_schema(config: &PostgresConfig) -> Result<(), StoreError> {
-        migrate_under_lock(&Connector::new(config)?, |harness| migrate::down(harness)).await
+        migrate_under_lock(&Connector::new(config)?, migrate::down).await
     }
 
     /// Runs an operation on a connection of the pool.
