@@ -1,6 +1,7 @@
 //! `top`: the whole system, live.
 
 use std::{
+    collections::VecDeque,
     io::{self, IsTerminal, Write},
     time::Duration,
 };
@@ -14,6 +15,9 @@ use self::frame::Frame;
 use crate::{client::Client, output::Format, signals::interrupted, view::status::StatusView};
 
 mod frame;
+
+/// Rates are averages over this time. Data planes report every 2 s, so a shorter one would show steps.
+const WINDOW_MS: u64 = 10_000;
 
 /// Flags of `top`.
 #[derive(Debug, Args)]
@@ -44,11 +48,20 @@ async fn watch(interval: Duration, client: &Client, format: Format) -> Result<()
     let request = WatchStatusRequest { interval_ms: u32::try_from(interval.as_millis())? };
     let mut service = client.status();
     let mut pictures = client.within(Duration::ZERO, service.watch_status(request)).await?.into_inner();
-    let mut before = None;
+    let mut history = VecDeque::new();
     loop {
         let now = next(interval, client, &mut pictures).await?;
-        draw(before.as_ref(), &now, format)?;
-        before = Some(now);
+        draw(history.front(), &now, format)?;
+        remember(&mut history, now);
+    }
+}
+
+/// Keeps enough pictures to look [`WINDOW_MS`] back from the next one.
+fn remember(history: &mut VecDeque<StatusView>, now: StatusView) {
+    let oldest_ms = now.uptime_ms.saturating_sub(WINDOW_MS);
+    history.push_back(now);
+    while history.get(1).is_some_and(|next| next.uptime_ms <= oldest_ms) {
+        history.pop_front();
     }
 }
 
@@ -85,4 +98,21 @@ fn draw(before: Option<&StatusView>, now: &StatusView, format: Format) -> Result
     }
     out.write_all(&text).context("printing")?;
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use balancer_proto::v1::Status;
+
+    use super::*;
+
+    #[test]
+    fn looks_back_as_far_as_the_window() {
+        let mut history = VecDeque::new();
+        for uptime_ms in (0..60_000).step_by(1000) {
+            remember(&mut history, Status { uptime_ms, ..Status::default() }.into());
+        }
+        assert_eq!(history.front().unwrap().uptime_ms, 49_000);
+        assert_eq!(history.back().unwrap().uptime_ms, 59_000);
+    }
 }

@@ -13,8 +13,11 @@ pub(crate) struct BackendRow {
     weight: u32,
     admin_state: &'static str,
     source: &'static str,
-    health: &'static str,
-    reason: String,
+    /// Unknown right after a change: the answer to that tells no health.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     since_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +29,9 @@ pub(crate) struct BackendRow {
 pub(crate) struct CheckView {
     method: String,
     path: String,
-    interval_ms: u32,
+    /// Unset: the control plane's `ticker_rate_sec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_ms: Option<u32>,
     timeout_ms: u32,
     rise: u32,
     fall: u32,
@@ -36,10 +41,10 @@ pub(crate) struct CheckView {
 
 impl From<BackendStatus> for BackendRow {
     fn from(status: BackendStatus) -> Self {
-        let health = health_word(status.health());
+        let health = Some(health_word(status.health()));
         // A control plane always sets it.
         let backend = status.backend.unwrap_or_default();
-        Self { health, reason: status.reason, since_ms: status.since_ms, ..backend.into() }
+        Self { health, reason: Some(status.reason), since_ms: status.since_ms, ..backend.into() }
     }
 }
 
@@ -50,8 +55,8 @@ impl From<Backend> for BackendRow {
             weight: backend.weight.max(1),
             admin_state: admin_state_word(backend.admin_state()),
             source: source_word(backend.source()),
-            health: health_word(Health::Unknown),
-            reason: String::new(),
+            health: None,
+            reason: None,
             since_ms: None,
             health_check: backend.health_check.map(Into::into),
             url: backend.url,
@@ -64,7 +69,7 @@ impl From<HealthCheck> for CheckView {
         Self {
             method: check.method,
             path: check.path,
-            interval_ms: check.interval_ms,
+            interval_ms: Some(check.interval_ms).filter(|ms| *ms > 0),
             timeout_ms: check.timeout_ms,
             rise: check.rise,
             fall: check.fall,
@@ -83,10 +88,10 @@ impl Row for BackendRow {
             self.url.clone(),
             self.weight.to_string(),
             self.admin_state.into(),
-            self.health.into(),
+            self.health.unwrap_or("-").into(),
             self.since_ms.map_or("-".into(), span),
             self.source.into(),
-            self.reason.clone(),
+            self.reason.clone().unwrap_or_default(),
         ]
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     client::Client,
     limit_file::{Entry, Fault, FileFormat},
     output::{Format, print_one},
+    signals::interrupted,
 };
 
 /// Bad lines that are shown one by one.
@@ -109,7 +110,10 @@ impl Import {
             return Ok(());
         }
         let bar = progress_bar(self.entries.len() as u64);
-        let result = self.send_all(client, &bar).await;
+        let result = tokio::select! {
+            sent = self.send_all(client, &bar) => sent,
+            asked = interrupted() => asked.map_err(Into::into).and_then(|()| Err(anyhow!("interrupted"))),
+        };
         bar.finish_and_clear();
         result.map_err(|error| anyhow!("{error}: {}", self.how_to_resume()))
     }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// A picture: how things are, and what happened since the picture before.
+/// A picture: how things are, and what happened since an earlier one.
 pub(super) struct Frame<'a> {
     now: &'a StatusView,
     replicas: Vec<Rates>,
