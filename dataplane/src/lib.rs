@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 mod config;
 mod convert;
+pub mod http1;
 #[cfg(test)]
 mod fixtures;
 pub mod limit;

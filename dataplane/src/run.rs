@@ -29,22 +29,21 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({listener}): {source}")]
+    #[error("cannot listen on {address} ({listener}): {reason}")]
     Bind {
         /// `proxy` or `admin`.
         listener: &'static str,
         /// What was asked for.
         address: SocketAddr,
         /// What the operating system said.
-        #[source]
-        source: io::Error,
+        reason: io::Error,
     },
     /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// A thread or a listener failed.
     #[error("cannot serve: {0}")]
-    Serve(#[source] io::Error),
+    Serve(io::Error),
 }
 
 /// Sockets that already listen.
@@ -59,7 +58,7 @@ pub struct Listeners {
 impl Listeners {
     /// Listens where the configuration says.
     pub fn bind(config: &Config) -> Result<Self, Error> {
-        let fault = |listener, address| move |source| Error::Bind { listener, address, source };
+        let fault = |listener, address| move |reason| Error::Bind { listener, address, reason };
         let proxy = server::bind(config.listen, config.threads).map_err(fault("proxy", config.listen))?;
         let admin = TcpListener::bind(config.admin_listen).map_err(fault("admin", config.admin_listen))?;
         Ok(Self { proxy, admin: Some(admin) })

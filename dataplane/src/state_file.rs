@@ -26,12 +26,12 @@ pub enum StateDirError {
     #[error("state directory {} is in use by another data plane; give each its own with --state-dir", .0.display())]
     InUse(PathBuf),
     /// It cannot be made or opened.
-    #[error("state directory {}: {source}; choose another with --state-dir, or \"none\"", path.display())]
+    #[error("state directory {}: {reason}; choose another with --state-dir, or \"none\"", path.display())]
     Unusable {
         /// The directory.
         path: PathBuf,
         /// What the operating system said.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct StateDir {
 impl StateDir {
     /// Makes the directory if there is none, and takes it.
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
-        let unusable = |source| StateDirError::Unusable { path: path.into(), source };
+        let unusable = |reason| StateDirError::Unusable { path: path.into(), reason };
         fs::create_dir_all(path).map_err(unusable)?;
         let lock = File::options().create(true).append(true).open(path.join(LOCK)).map_err(unusable)?;
         match lock.try_lock() {

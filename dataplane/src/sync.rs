@@ -57,7 +57,7 @@ pub(crate) async fn run(options: SyncOptions, mut holder: Holder, shutdown: Canc
 fn report(control_plane: &Uri, lost: &Lost, failures: u32, wait: Duration) {
     let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     if failures.is_power_of_two() {
-        tracing::warn!(%control_plane, failures, retry_ms, "no stream to the control plane: {lost}; serving the last good snapshot");
+        tracing::warn!(%control_plane, failures, retry_ms, "no stream to the control plane: {lost}");
     } else {
         tracing::debug!(%control_plane, failures, retry_ms, "no stream to the control plane: {lost}");
     }

@@ -8,6 +8,7 @@ pub struct Args {
     #[arg(
         long = "control-plane",
         env = "BALANCER_CONTROL_PLANE",
+        value_name = "URL",
         value_delimiter = ',',
         default_value = "http://127.0.0.1:9090"
     )]
@@ -18,11 +19,11 @@ pub struct Args {
     pub token: String,
 
     /// Address to serve clients on
-    #[arg(long, env = "BALANCER_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "BALANCER_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     pub listen: String,
 
     /// Address to serve /metrics, /healthz and /readyz on
-    #[arg(long, env = "BALANCER_ADMIN_LISTEN", default_value = "127.0.0.1:9091")]
+    #[arg(long, env = "BALANCER_ADMIN_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:9091")]
     pub admin_listen: String,
 
     /// Token to ask for on the admin address
@@ -30,38 +31,38 @@ pub struct Args {
     pub admin_token: String,
 
     /// Let an admin address that is not loopback go without a token
-    #[arg(long, env = "BALANCER_ADMIN_ALLOW_REMOTE_WITHOUT_TOKEN")]
+    #[arg(long, env = "BALANCER_ADMIN_ALLOW_REMOTE_WITHOUT_TOKEN", value_parser = clap::builder::BoolishValueParser::new())]
     pub admin_allow_remote_without_token: bool,
 
     /// Directory that keeps the last good snapshot, "none" for no such thing [default: .balancer/dataplane-PORT]
-    #[arg(long, env = "BALANCER_STATE_DIR", default_value = "", hide_default_value = true)]
+    #[arg(long, env = "BALANCER_STATE_DIR", value_name = "DIR", default_value = "", hide_default_value = true)]
     pub state_dir: String,
 
     /// Threads that serve clients, 1 to 1024 [default: one per core]
-    #[arg(long, env = "BALANCER_THREADS", default_value = "", hide_default_value = true)]
+    #[arg(long, env = "BALANCER_THREADS", value_name = "N", default_value = "", hide_default_value = true)]
     pub threads: String,
 
     /// Client buckets to have room for
-    #[arg(long, env = "BALANCER_MAX_CLIENTS", default_value = "1000000")]
+    #[arg(long, env = "BALANCER_MAX_CLIENTS", value_name = "N", default_value = "1000000")]
     pub max_clients: String,
 
     /// Name of this data plane, unique among those running [default: HOSTNAME-PID-RANDOM]
-    #[arg(long, env = "BALANCER_REPLICA_ID", default_value = "", hide_default_value = true)]
+    #[arg(long, env = "BALANCER_REPLICA_ID", value_name = "NAME", default_value = "", hide_default_value = true)]
     pub replica_id: String,
 
     /// One log line per request: on or off
-    #[arg(long, env = "BALANCER_ACCESS_LOG", default_value = "off")]
+    #[arg(long, env = "BALANCER_ACCESS_LOG", value_name = "on|off", default_value = "off")]
     pub access_log: String,
 
     /// Seconds that requests in flight get to finish at shutdown
-    #[arg(long, env = "BALANCER_GRACE_SECS", default_value = "30")]
+    #[arg(long, env = "BALANCER_GRACE_SECS", value_name = "SECONDS", default_value = "30")]
     pub grace_secs: String,
 
     /// text for people, json for programs
-    #[arg(long, env = "BALANCER_LOG_FORMAT", default_value = "text")]
+    #[arg(long, env = "BALANCER_LOG_FORMAT", value_name = "text|json", default_value = "text")]
     pub log_format: String,
 
     /// error, warn, info, debug, trace, or a filter such as info,dataplane::sync=debug
-    #[arg(long, env = "BALANCER_LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "BALANCER_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
 }

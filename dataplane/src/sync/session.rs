@@ -10,7 +10,7 @@ use http::Uri;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Request, Status, Streaming,
+    Code, Request, Status, Streaming,
     metadata::{AsciiMetadataValue, MetadataValue},
     transport::Endpoint,
 };
@@ -38,7 +38,7 @@ pub(super) enum Lost {
     Connect(#[from] tonic::transport::Error),
     #[error("no answer within {} s", OPEN_TIMEOUT.as_secs())]
     NoAnswer,
-    #[error("{}: {}", .0.code(), .0.message())]
+    #[error("{}", told(.0))]
     Failed(#[from] Status),
     #[error("the control plane ended the stream")]
     Ended,
@@ -53,6 +53,14 @@ fn chain(error: &dyn Error) -> String {
     match error.source() {
         Some(source) => chain(source),
         None => error.to_string(),
+    }
+}
+
+/// A status without a known code was made up by the transport when the connection broke.
+fn told(status: &Status) -> String {
+    match status.code() {
+        Code::Unknown => format!("the stream broke: {}", status.message()),
+        code => format!("{code}: {}", status.message()),
     }
 }
 
