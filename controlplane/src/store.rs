@@ -127,13 +127,23 @@ impl Store {
             Access::Snapshot => SNAPSHOT_WITHIN,
             Access::Read | Access::Write => ANSWER_WITHIN,
         };
-        self.inner.database.run(operation, access, within).await
+        let answer = self.inner.database.run(operation, access, within);
+        tokio::time::timeout(within, answer).await.unwrap_or_else(|_| Err(StoreError::timed_out(within)))
     }
 
+    /// Runs in a task of its own: whoever asked may give up (a client that disconnects, a deadline), and still a
+    /// write is either not done or announced.
     async fn write<T: Send + 'static>(&self, operation: impl Operation<Answer = Written<T>>) -> Result<T, StoreError> {
-        let (answer, newest) = self.inner.database.run(operation, Access::Write, ANSWER_WITHIN).await?;
-        announce(&self.inner.changed, newest);
-        Ok(answer)
+        let inner = self.inner.clone();
+        let task = tokio::spawn(async move {
+            let (answer, newest) = inner.database.run(operation, Access::Write, ANSWER_WITHIN).await?;
+            announce(&inner.changed, newest);
+            Ok(answer)
+        });
+        match tokio::time::timeout(ANSWER_WITHIN, task).await {
+            Ok(done) => done.unwrap_or_else(|e| Err(StoreError::Internal(e.to_string()))),
+            Err(_) => Err(StoreError::timed_out(ANSWER_WITHIN)),
+        }
     }
 }
 

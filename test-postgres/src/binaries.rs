@@ -73,7 +73,8 @@ fn newest_of_debian() -> Option<PathBuf> {
 
 fn on_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).find(|directory| directory.join("initdb").exists() && directory.join("postgres").exists())
+    std::env::split_paths(&path)
+        .find(|directory| directory.join("initdb").exists() && directory.join("postgres").exists())
 }
 
 /// `postgres`, else `nobody`, when running as root.

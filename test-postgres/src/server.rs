@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +19,8 @@ const READY: &str = "database system is ready to accept connections";
 /// A running server.
 pub(crate) struct Server {
     postmaster: Child,
+    /// Reads the log, which all processes of the server hold open: it ends when the last of them has.
+    log: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -30,14 +33,9 @@ impl Server {
         command.args(["-c", &format!("unix_socket_directories={data}"), "-c", "log_min_messages=log"]);
         let mut postmaster = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("postgres")?;
         let log = postmaster.stderr.take().context("postgres has no stderr")?;
-        let mut server = Self { postmaster };
-        match wait_until_ready(log) {
-            Ok(()) => Ok(server),
-            Err(error) => {
-                server.kill_all()?;
-                Err(error)
-            }
-        }
+        let mut server = Self { postmaster, log: None };
+        server.log = Some(wait_until_ready(log)?);
+        Ok(server)
     }
 
     /// SIGKILL to the postmaster and all its children, which are stopped first so that none acts in between.
@@ -48,8 +46,7 @@ impl Server {
     /// A fast shutdown: connections are broken, transactions rolled back, everything is on disk.
     pub(crate) fn stop(mut self) -> Result<()> {
         signal("INT", &[self.postmaster.id()])?;
-        self.postmaster.wait()?;
-        Ok(())
+        self.wait()
     }
 
     fn kill_all(&mut self) -> Result<()> {
@@ -59,7 +56,15 @@ impl Server {
         let mut all = children_of(postmaster);
         all.push(postmaster);
         signal("KILL", &all)?;
+        self.wait()
+    }
+
+    /// Until all processes have ended: a new server would find the shared memory of an old one in use.
+    fn wait(&mut self) -> Result<()> {
         self.postmaster.wait()?;
+        if let Some(log) = self.log.take() {
+            log.join().map_err(|_| anyhow::anyhow!("the reader of the log panicked"))?;
+        }
         Ok(())
     }
 }
@@ -81,15 +86,14 @@ pub(crate) fn free_port() -> Result<u16> {
     ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).context("no port is free")
 }
 
-fn wait_until_ready(log: ChildStderr) -> Result<()> {
+/// Reads the log until the server is ready, and then on: it would block on a full pipe.
+fn wait_until_ready(log: ChildStderr) -> Result<JoinHandle<()>> {
     let mut said = String::new();
     let mut lines = BufReader::new(log).lines();
     for line in lines.by_ref() {
         let line = line?;
         if line.contains(READY) {
-            // Somebody has to go on reading, or the server would block on a full pipe.
-            std::thread::spawn(move || lines.for_each(drop));
-            return Ok(());
+            return Ok(std::thread::spawn(move || lines.for_each(drop)));
         }
         said.push_str(&line);
         said.push('\n');

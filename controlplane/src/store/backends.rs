@@ -20,11 +20,7 @@ impl Store {
     }
 
     /// Changes a backend and answers it with the revision. A change to what is there already takes no revision.
-    pub async fn update_backend(
-        &self,
-        key: &BackendKey,
-        change: &BackendChange,
-    ) -> Result<(Backend, u64), StoreError> {
+    pub async fn update_backend(&self, key: &BackendKey, change: &BackendChange) -> Result<(Backend, u64), StoreError> {
         self.write(edit::Update { key: key.clone(), change: *change }).await
     }
 

@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn postgres_urls() {
-        let config = postgres("postgres://me:secret@db:6432/b?sslmode=verify-full&sslrootcert=%2Fca.pem&connect_timeout=1");
+        let config =
+            postgres("postgres://me:secret@db:6432/b?sslmode=verify-full&sslrootcert=%2Fca.pem&connect_timeout=1");
         assert_eq!((config.tls_mode, config.root_cert.as_deref()), (TlsMode::VerifyFull, Some(Path::new("/ca.pem"))));
         assert_eq!((config.connection.get_user(), config.connection.get_ports()), (Some("me"), &[6432][..]));
         assert_eq!(postgres("postgresql://db/b").tls_mode, TlsMode::Prefer);

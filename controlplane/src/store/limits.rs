@@ -66,12 +66,7 @@ fn unknown(id: &ClientId) -> StoreError {
 }
 
 /// Creates or changes one limit at the next revision, which is answered.
-async fn put<C: Rows>(
-    rows: &mut C,
-    meta: &mut Meta,
-    id: &ClientId,
-    limit: Limit,
-) -> Result<i64, StoreError> {
+async fn put<C: Rows>(rows: &mut C, meta: &mut Meta, id: &ClientId, limit: Limit) -> Result<i64, StoreError> {
     let revision = meta.next_revision();
     rows.put_limits(&[(id.clone(), limit)], revision).await?;
     if meta.tombstone_count > 0 {

@@ -8,7 +8,7 @@ mod tls;
 use std::time::Duration;
 
 use diesel::ConnectionError;
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::deadpool::{Object, Pool, PoolError};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
@@ -25,8 +25,6 @@ const CHANNEL: &str = "balancer_changed";
 const CONNECTIONS: usize = 16;
 /// Any number of control planes may start at once; they migrate one after the other. The key is arbitrary.
 const MIGRATE_LOCK: &str = "SET lock_timeout = '60s'; SELECT pg_advisory_lock(7813052174)";
-/// The server gives up a little after the client did, so that it is the client that says so.
-const SESSION: &str = "SET statement_timeout = '4s'; SET idle_in_transaction_session_timeout = '10s'";
 /// A snapshot may be large, and nobody's request waits for it.
 const SNAPSHOT: &str = "SET LOCAL statement_timeout = '60s'";
 
@@ -62,7 +60,7 @@ impl Postgres {
         let deadline = tokio::time::Instant::now() + within;
         let got = tokio::time::timeout_at(deadline, self.pool.get()).await;
         let mut connection = match got {
-            Ok(got) => got.map_err(|e| StoreError::Unavailable(super::config::describe(&e)))?,
+            Ok(got) => got.map_err(|e| StoreError::Unavailable(reason(e)))?,
             Err(_) => return Err(StoreError::timed_out(within)),
         };
         match tokio::time::timeout_at(deadline, transact(&mut connection, operation, access)).await {
@@ -99,16 +97,21 @@ fn pool(connector: Connector) -> Result<Pool<AsyncPgConnection>, StoreError> {
     let mut config = ManagerConfig::default();
     config.custom_setup = Box::new(move |_| {
         let connector = connector.clone();
-        let connect = async move {
-            let mut connection = connector.connect().await.map_err(|e| ConnectionError::BadConnection(e.to_string()))?;
-            connection.batch_execute(SESSION).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-            Ok(connection)
-        };
-        connect.boxed()
+        async move { connector.connect_for_pool().await.map_err(ConnectionError::BadConnection) }.boxed()
     });
     // The connector knows the address; the manager's own URL is for others.
     let manager = AsyncDieselConnectionManager::new_with_config("", config);
     Pool::builder(manager).max_size(CONNECTIONS).build().map_err(|e| StoreError::Internal(e.to_string()))
+}
+
+/// Why the pool has no connection to give, without the layers in between.
+fn reason(error: PoolError) -> String {
+    match error {
+        PoolError::Backend(diesel_async::pooled_connection::PoolError::ConnectionError(
+            ConnectionError::BadConnection(reason),
+        )) => reason,
+        other => other.to_string(),
+    }
 }
 
 /// Does `work` on a connection of its own, while no other control plane does.

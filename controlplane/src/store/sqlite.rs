@@ -55,20 +55,19 @@ impl Sqlite {
         .await
     }
 
-    /// Runs an operation in one transaction.
+    /// Runs an operation in one transaction. `within` bounds the wait for a connection; once begun, it ends.
     pub(super) async fn run<O: Operation>(
         &self,
         operation: O,
         access: Access,
         within: Duration,
     ) -> Result<O::Answer, StoreError> {
-        let work = async {
-            match access {
-                Access::Write => self.writer.run(|c| c.immediate_transaction(|c| finish(operation.run(c)))).await,
-                Access::Read | Access::Snapshot => self.readers.run(|c| c.transaction(|c| finish(operation.run(c)))).await,
+        match access {
+            Access::Write => self.writer.run(within, |c| c.immediate_transaction(|c| finish(operation.run(c)))).await,
+            Access::Read | Access::Snapshot => {
+                self.readers.run(within, |c| c.transaction(|c| finish(operation.run(c)))).await
             }
-        };
-        tokio::time::timeout(within, work).await.unwrap_or_else(|_| Err(StoreError::timed_out(within)))
+        }
     }
 }
 

@@ -23,7 +23,7 @@ async fn add_update_remove(fixture: Fixture) {
     spec.health_check = HealthCheck { interval_ms: Some(250), method: "HEAD".into(), ..HealthCheck::default() };
     let (added, first) = store.add_backend(&spec, Source::Api).await.unwrap();
     assert_eq!((&added.spec, added.admin_state, added.source), (&spec, AdminState::Active, Source::Api));
-    assert_eq!(store.list_backends().await.unwrap(), [added.clone()]);
+    assert_eq!(store.list_backends().await.unwrap(), std::slice::from_ref(&added));
     assert!(matches!(store.add_backend(&spec, Source::Api).await, Err(StoreError::AlreadyExists(_))));
 
     let key = BackendKey::Url(spec.url.clone());

@@ -10,6 +10,7 @@ on_both!(
     import_is_idempotent,
     import_keeps_the_revision_of_equal_limits,
     import_revives_deleted_limits,
+    import_is_all_or_nothing,
     import_is_fast_enough,
 );
 
@@ -24,7 +25,8 @@ async fn import_is_idempotent(fixture: Fixture) {
 
 async fn import_keeps_the_revision_of_equal_limits(fixture: Fixture) {
     let store = fixture.open().await;
-    let first = store.import_limits(vec![(client("a"), limit(1.0, 1.0)), (client("b"), limit(1.0, 1.0))]).await.unwrap();
+    let first =
+        store.import_limits(vec![(client("a"), limit(1.0, 1.0)), (client("b"), limit(1.0, 1.0))]).await.unwrap();
     let twice = vec![
         (client("a"), limit(1.0, 1.0)),
         (client("b"), limit(8.0, 1.0)),
@@ -45,6 +47,24 @@ async fn import_revives_deleted_limits(fixture: Fixture) {
     store.import_limits(vec![(client("a"), limit(2.0, 1.0))]).await.unwrap();
     let changes = store.changes_since(before).await.unwrap().unwrap();
     assert_eq!((changes.upserted, changes.deleted), (vec![(client("a"), limit(2.0, 1.0))], vec![]));
+}
+
+async fn import_is_all_or_nothing(fixture: Fixture) {
+    let store = fixture.open().await;
+    let poison = match store.kind() {
+        "sqlite" => {
+            "CREATE TRIGGER poison BEFORE INSERT ON limits WHEN new.client_id = 'poison' \
+             BEGIN SELECT RAISE(ABORT, 'poisoned'); END"
+        }
+        _ => "ALTER TABLE limits ADD CHECK (client_id <> 'poison')",
+    };
+    fixture.execute(poison).await;
+    // The poison comes last, in the second statement.
+    let mut batch: Vec<_> = (0..6000).map(|n| (client(&format!("c{n}")), limit(2.0, 0.5))).collect();
+    batch.push((client("poison"), limit(1.0, 1.0)));
+    assert!(store.import_limits(batch).await.is_err());
+    let loaded = store.load().await.unwrap();
+    assert_eq!((loaded.revision, loaded.limits.len()), (0, 0));
 }
 
 /// 100,000 limits in batches of 5000; the bound is what users are promised for the whole way from the file.

@@ -1,5 +1,7 @@
 //! The store, each case over both databases, each time in a fresh one.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 mod backends;
 mod fixture;
 mod import;

@@ -73,7 +73,7 @@ async fn open(cluster: &Cluster) -> Store {
 
 fn assert_unavailable<T>(answer: Result<T, StoreError>) {
     match answer {
-        Err(StoreError::Unavailable(_)) => {}
+        Err(StoreError::Unavailable(reason)) => println!("{reason}"),
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("the database answered"),
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use controlplane::domain::{AdminState, BackendChange, BackendKey, ClientId, Limit, Source};
 use controlplane::store::{Changes, Loaded, Store, StoreError};
 
@@ -16,12 +18,14 @@ on_both!(
     concurrent_writers_get_dense_revisions,
     a_refused_write_takes_no_revision,
     a_commit_wakes_the_watch,
+    a_write_nobody_waits_for_is_announced,
 );
 
 async fn a_new_database_is_at_revision_zero(fixture: Fixture) {
     let store = fixture.open().await;
     let loaded = store.load().await.unwrap();
-    let empty = Loaded { store_id: store.store_id().into(), revision: 0, limits: vec![], backends: vec![], settings: None };
+    let empty =
+        Loaded { store_id: store.store_id().into(), revision: 0, limits: vec![], backends: vec![], settings: None };
     assert_eq!(loaded, empty);
     assert_eq!(loaded.store_id.len(), 32);
 }
@@ -135,4 +139,13 @@ async fn a_commit_wakes_the_watch(fixture: Fixture) {
     let mut changed = store.changed();
     let revision = store.create_limit(&client("a"), limit(1.0, 1.0)).await.unwrap();
     assert_eq!(*changed.wait_for(|known| *known >= revision).await.unwrap(), revision);
+}
+
+async fn a_write_nobody_waits_for_is_announced(fixture: Fixture) {
+    let store = fixture.open().await;
+    let mut changed = store.changed();
+    // Polled once and dropped, as when a client disconnects.
+    assert!(store.create_limit(&client("a"), limit(1.0, 1.0)).now_or_never().is_none());
+    assert_eq!(*changed.wait_for(|known| *known == 1).await.unwrap(), 1);
+    store.get_limit(&client("a")).await.unwrap();
 }

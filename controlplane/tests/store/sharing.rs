@@ -43,11 +43,11 @@ async fn a_write_past_the_notification_is_polled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_listener_comes_back() {
     let fixture = Fixture::postgres();
-    let (here, there) = (fixture.open().await, fixture.open().await);
+    let there = fixture.open().await;
     fixture
         .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
         .await;
-    let revision = written(&here).await;
+    let revision = written(&fixture.open().await).await;
     let mut changed = there.changed();
     let waited = tokio::time::timeout(Duration::from_secs(10), changed.wait_for(|known| *known >= revision)).await;
     assert!(waited.is_ok());
@@ -58,7 +58,7 @@ async fn written(store: &Store) -> u64 {
 }
 
 /// Every table and column has its comment.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn every_column_is_commented() {
     let fixture = Fixture::postgres();
     let _store = fixture.open().await;

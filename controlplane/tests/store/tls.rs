@@ -76,7 +76,8 @@ fn server() -> &'static Server {
         let directory = tempfile::tempdir().unwrap();
         let (authority, stranger) = (new_authority(), new_authority());
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &authority).unwrap();
+        let certificate =
+            CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &authority).unwrap();
         let file = |name: &str, pem: String| {
             let path = directory.path().join(name);
             std::fs::write(&path, pem).unwrap();

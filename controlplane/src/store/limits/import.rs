@@ -37,10 +37,7 @@ impl Operation for Import {
 }
 
 /// Those of the batch that differ from what is stored.
-async fn changed<C: Rows>(
-    rows: &mut C,
-    batch: Vec<(ClientId, Limit)>,
-) -> Result<Vec<(ClientId, Limit)>, StoreError> {
+async fn changed<C: Rows>(rows: &mut C, batch: Vec<(ClientId, Limit)>) -> Result<Vec<(ClientId, Limit)>, StoreError> {
     let mut stored = HashMap::new();
     for chunk in batch.chunks(IDS_PER_QUERY) {
         for record in rows.limits_among(&ids(chunk)).await? {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
@@ -14,6 +14,9 @@ use crate::store::{PostgresConfig, StoreError, TlsMode};
 
 /// How long a connection may take to be usable: address, TLS and authentication.
 const WITHIN: Duration = Duration::from_secs(3);
+
+/// The server gives up a little after the client did, so that it is the client that says so.
+const SESSION: &str = "SET statement_timeout = '4s'; SET idle_in_transaction_session_timeout = '10s'";
 
 /// Knows the server's address and how to protect the connection.
 #[derive(Clone)]
@@ -46,6 +49,16 @@ impl Connector {
         let (client, driver) = self.connect_raw().await?;
         let made = AsyncPgConnection::try_from_client_and_connection(client, driver).await;
         made.map_err(|e| StoreError::Unavailable(e.to_string()))
+    }
+
+    /// A connection that gives up on what takes too long, or why there is none.
+    pub(super) async fn connect_for_pool(&self) -> Result<AsyncPgConnection, String> {
+        let mut connection = self.connect().await.map_err(|error| match error {
+            StoreError::Unavailable(reason) => reason,
+            other => other.to_string(),
+        })?;
+        connection.batch_execute(SESSION).await.map_err(|e| e.to_string())?;
+        Ok(connection)
     }
 
     /// A connection whose messages the caller wants to see.

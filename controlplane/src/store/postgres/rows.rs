@@ -1,7 +1,10 @@
 //! [`Rows`] over PostgreSQL.
 
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text};
-use diesel::{ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult, QueryableByName, SelectableHelper};
+use diesel::{
+    ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult, QueryableByName,
+    SelectableHelper,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::CHANNEL;

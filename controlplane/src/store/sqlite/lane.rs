@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use diesel::SqliteConnection;
 use tokio::sync::Semaphore;
@@ -30,12 +31,15 @@ impl Lane {
         Self(Arc::new(Shared { permits, idle: Mutex::default(), path, _lock: lock }))
     }
 
-    /// Runs `work` on a connection and a blocking thread. Once begun it ends, even if the caller no longer waits.
+    /// Runs `work` on a connection, for which it waits no longer than `within`, and a blocking thread. Once begun it
+    /// ends, even if the caller no longer waits.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        within: Duration,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let acquired = self.0.permits.clone().acquire_owned().await;
+        let acquired = tokio::time::timeout(within, self.0.permits.clone().acquire_owned()).await;
+        let acquired = acquired.map_err(|_| StoreError::timed_out(within))?;
         let permit = acquired.map_err(|e| StoreError::Internal(e.to_string()))?;
         let lane = self.clone();
         blocking(move || {
