@@ -1,0 +1,37 @@
+//! The end-to-end stories: each starts the real programs and says what a user, an operator or a fault sees of them.
+
+/// Makes a story two tests: one per database.
+macro_rules! on_both_databases {
+    ($story:ident) => {
+        mod $story {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() -> anyhow::Result<()> {
+                super::$story(e2e::Database::sqlite()?).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() -> anyhow::Result<()> {
+                super::$story(e2e::Database::postgres()?).await
+            }
+        }
+    };
+}
+
+mod backend_lost;
+mod bad_backends;
+mod bad_input;
+mod disk_full;
+mod durability;
+mod health;
+mod import;
+mod limits;
+mod logs;
+mod operators;
+mod proxy_bodies;
+mod proxy_connections;
+mod proxy_headers;
+mod quickstart;
+mod refused_starts;
+mod reload;
+mod static_stability;
+mod two_control_planes;
