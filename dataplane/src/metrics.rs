@@ -1,6 +1,7 @@
 //! All metrics of the data plane: typed handles, counted without a lock and summed up when they are scraped.
 
 mod histogram;
+mod page;
 mod requests;
 mod scrape;
 mod striped;

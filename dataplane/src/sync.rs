@@ -2,6 +2,7 @@
 
 mod assembler;
 mod backoff;
+mod connect;
 mod health;
 mod holder;
 mod outbox;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Secret;
 use backoff::Backoff;
-use session::Lost;
+use connect::Lost;
 
 /// A stream that stood this long was a good one: the next attempt comes quickly again.
 const GOOD_STREAM: Duration = Duration::from_secs(5);

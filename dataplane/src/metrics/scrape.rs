@@ -5,13 +5,9 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, MetricEncoder},
-    metrics::MetricType,
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 
-use super::OwnAnswer;
+use super::{OwnAnswer, page::Page};
 use crate::{
     clock::{self, Nanos},
     limiter::LimitKind,
@@ -40,7 +36,7 @@ impl fmt::Debug for Scrape {
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let Some(shared) = self.0.upgrade() else { return Ok(()) };
-        let mut page = Page(encoder);
+        let mut page = Page::new(encoder);
         requests(&mut page, &shared)?;
         connections(&mut page, &shared)?;
         buckets(&mut page, &shared)?;
@@ -156,54 +152,4 @@ fn takes_requests(backend: &Backend, now: Nanos) -> bool {
 
 fn seconds_since(earlier: Nanos) -> f64 {
     clock::now().since(earlier) as f64 / Nanos::SECOND.0 as f64
-}
-
-/// The metrics page being written.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn metric<'s>(
-        &'s mut self,
-        name: &'static str,
-        help: &str,
-        kind: MetricType,
-    ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        self.0.encode_descriptor(name, help, None, kind)
-    }
-
-    fn counter(&mut self, name: &'static str, help: &str, value: u64) -> fmt::Result {
-        self.metric(name, help, MetricType::Counter)?.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
-    }
-
-    fn gauge(&mut self, name: &'static str, help: &str, value: f64) -> fmt::Result {
-        self.metric(name, help, MetricType::Gauge)?.encode_gauge(&value)
-    }
-
-    fn counters<'v>(
-        &mut self,
-        name: &'static str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'v str, u64)>,
-    ) -> fmt::Result {
-        let mut family = self.metric(name, help, MetricType::Counter)?;
-        values.into_iter().try_for_each(|(value, count)| {
-            let labels = [(label, value)];
-            family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)
-        })
-    }
-
-    fn gauges<'v>(
-        &mut self,
-        name: &'static str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'v str, u64)>,
-    ) -> fmt::Result {
-        let mut family = self.metric(name, help, MetricType::Gauge)?;
-        values.into_iter().try_for_each(|(value, count)| {
-            let labels = [(label, value)];
-            family.encode_family(&labels)?.encode_gauge(&(count as f64))
-        })
-    }
 }

@@ -4,7 +4,7 @@ use balancer_proto::v1::{SyncRequest, sync_request::Message};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::session::Lost;
+use super::connect::Lost;
 
 /// Far more than a control plane that reads leaves waiting.
 const CAPACITY: usize = 64;

@@ -1,68 +1,25 @@
 //! One stream to one control plane, from connect to its end.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use balancer_proto::v1::{
-    Ack, Heartbeat, Hello, Nack, ReplicaReport, SyncResponse, Update, Welcome,
-    data_plane_service_client::DataPlaneServiceClient, sync_request, sync_response,
+    Ack, Heartbeat, Hello, Nack, ReplicaReport, SyncResponse, Update, Welcome, sync_request, sync_response,
 };
 use http::Uri;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Code, Request, Status, Streaming,
-    metadata::{AsciiMetadataValue, MetadataValue},
-    transport::Endpoint,
-};
+use tonic::Streaming;
 
 use super::{
     Holder, SyncOptions,
     assembler::{Assembler, Outcome},
+    connect::{Lost, open},
     outbox::Outbox,
     pace::Pace,
 };
-use crate::{config::Secret, limiter::LimitKind, shared::Shared};
+use crate::{limiter::LimitKind, shared::Shared};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// From the connection's begin to the control plane's first answer.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
-/// Chunks are far smaller; this bounds what a faulty sender can make the plane allocate.
-const MAX_MESSAGE_BYTES: usize = 64 << 20;
-const WINDOW_BYTES: u32 = 4 << 20;
-
-/// Why there is no stream any more.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
-    #[error("cannot connect: {}", chain(.0))]
-    Connect(#[from] tonic::transport::Error),
-    #[error("no answer within {} s", OPEN_TIMEOUT.as_secs())]
-    NoAnswer,
-    #[error("{}", told(.0))]
-    Failed(#[from] Status),
-    #[error("the control plane ended the stream")]
-    Ended,
-    #[error("the control plane fell silent")]
-    Silent,
-    #[error("the control plane does not read")]
-    NotReading,
-}
-
-/// The transport's own text is "transport error"; what happened is in its innermost source.
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => chain(source),
-        None => error.to_string(),
-    }
-}
-
-/// A status without a known code was made up by the transport when the connection broke.
-fn told(status: &Status) -> String {
-    match status.code() {
-        Code::Unknown => format!("the stream broke: {}", status.message()),
-        code => format!("{code}: {}", status.message()),
-    }
-}
 
 /// Returns `Ok` when shut down.
 pub(super) async fn run(
@@ -73,10 +30,9 @@ pub(super) async fn run(
 ) -> Result<(), Lost> {
     let (outbox, outgoing) = Outbox::new();
     outbox.send(sync_request::Message::Hello(hello(options, holder)))?;
-    let opening = open(control_plane, options, Request::new(outgoing));
     let inbound = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
-        opened = timeout(OPEN_TIMEOUT, opening) => opened.map_err(|_| Lost::NoAnswer)??,
+        opened = open(control_plane, options.token.as_ref(), outgoing) => opened?,
     };
     holder.shared().metrics.sync.connected();
     tracing::info!(%control_plane, "connected to the control plane");
@@ -95,41 +51,6 @@ fn hello(options: &SyncOptions, holder: &Holder) -> Hello {
         revision: held.map_or(0, |held| held.revision),
         fingerprint: held.map_or(0, |held| held.limits.fingerprint().value()),
     }
-}
-
-async fn open<S>(
-    control_plane: &Uri,
-    options: &SyncOptions,
-    mut outgoing: Request<S>,
-) -> Result<Streaming<SyncResponse>, Lost>
-where
-    S: tokio_stream::Stream<Item = balancer_proto::v1::SyncRequest> + Send + 'static,
-{
-    if let Some(bearer) = options.token.as_ref().and_then(bearer) {
-        outgoing.metadata_mut().insert("authorization", bearer);
-    }
-    let channel = endpoint(control_plane).connect().await?;
-    let mut client = DataPlaneServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    Ok(client.sync(outgoing).await?.into_inner())
-}
-
-/// HTTP/2's own keepalive finds a dead host even before Welcome; the heartbeat also finds a live host whose program hangs.
-fn endpoint(control_plane: &Uri) -> Endpoint {
-    Endpoint::from(control_plane.clone())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(5))
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-}
-
-/// A token's characters were checked with the configuration.
-fn bearer(token: &Secret) -> Option<AsciiMetadataValue> {
-    let mut value = MetadataValue::try_from(format!("Bearer {}", token.reveal())).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 struct Session<'a> {

@@ -1,0 +1,72 @@
+use clap::Parser;
+
+use super::*;
+use std::path::PathBuf;
+
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn config(flags: &[&str]) -> Result<Config, ConfigError> {
+    let line = ["dataplane"].iter().chain(flags);
+    Config::try_from(Cli::try_parse_from(line).unwrap().args)
+}
+
+#[test]
+fn defaults_are_valid_and_local() {
+    let config = config(&[]).unwrap();
+    assert_eq!(config.control_planes, [Uri::from_static("http://127.0.0.1:9090")]);
+    assert!(config.listen.ip().is_loopback() && config.admin_listen.ip().is_loopback());
+    assert_eq!(config.state_dir, Some(PathBuf::from(".balancer/dataplane-8080")));
+    assert!(config.token.is_none() && config.admin_token.is_none() && !config.access_log);
+}
+
+#[test]
+fn control_planes_repeat_or_are_separated_by_commas() {
+    let config = config(&["--control-plane", "http://a:1,http://b:2", "--control-plane", "http://[::1]:3"]).unwrap();
+    let hosts: Vec<_> = config.control_planes.iter().filter_map(Uri::host).collect();
+    assert_eq!(hosts, ["a", "b", "[::1]"]);
+}
+
+#[test]
+fn a_bad_value_names_its_key_itself_and_what_was_expected() {
+    for (flag, value, expected) in [
+        ("listen", "8080", "ip:port"),
+        ("admin-listen", "localhost", "ip:port"),
+        ("control-plane", "https://a:1", "http://host:port"),
+        ("control-plane", "http://a:1/path", "http://host:port"),
+        ("control-plane", "a:1", "http://host:port"),
+        ("control-plane", "http://u@a:1", "http://host:port"),
+        ("control-plane", "", "at least one"),
+        ("threads", "0", "from 1 to 1024"),
+        ("threads", "many", "from 1 to 1024"),
+        ("max-clients", "-1", "a whole number"),
+        ("grace-secs", "1.5", "a whole number"),
+        ("access-log", "yes", "on or off"),
+        ("log-format", "xml", "text or json"),
+        ("log-level", "inof", "error, warn"),
+    ] {
+        let error = config(&[&format!("--{flag}={value}")]).unwrap_err();
+        assert!(error.key.starts_with(&format!("--{flag} (BALANCER_")), "{error}");
+        assert!(error.expected.contains(expected), "{error}");
+        assert_eq!(error.value, value);
+    }
+}
+
+#[test]
+fn a_remote_admin_needs_a_token_or_to_be_told() {
+    let remote = "--admin-listen=0.0.0.0:9091";
+    assert!(config(&[remote]).unwrap_err().expected.contains("--admin-token"));
+    assert!(config(&[remote, "--admin-token=s"]).is_ok());
+    assert!(config(&[remote, "--admin-allow-remote-without-token"]).is_ok());
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let error = config(&["--token=my secret"]).unwrap_err();
+    assert!(!error.to_string().contains("my"), "{error}");
+    let config = config(&["--token=hush", "--admin-token=hush"]).unwrap();
+    assert!(!format!("{config:?}").contains("hush"));
+}
