@@ -18,6 +18,12 @@ pub(crate) fn unreachable(endpoint: &str, cause: &(dyn Error + 'static)) -> anyh
     )
 }
 
+/// The connection broke, or what is at its other end does not speak gRPC.
+fn lost(endpoint: &str, cause: &(dyn Error + 'static)) -> anyhow::Error {
+    let cause = one_line(&root_cause(cause));
+    anyhow!("lost the connection to {endpoint} ({cause}): is it a control plane's admin port, and still running?")
+}
+
 /// What a refused or failed call means for the person who made it.
 pub(crate) fn explain(status: &Status, endpoint: &str, timeout: Duration, has_token: bool) -> anyhow::Error {
     let said = one_line(status.message());
@@ -40,7 +46,10 @@ pub(crate) fn explain(status: &Status, endpoint: &str, timeout: Duration, has_to
         Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition | Code::OutOfRange => {
             anyhow!("{said}")
         }
-        code => anyhow!("{endpoint} answered {code:?}: {said}: is it a control plane's admin port?"),
+        code => match status.source() {
+            Some(source) => lost(endpoint, source),
+            None => anyhow!("{endpoint} answered {code:?}: {said}: is it a control plane's admin port?"),
+        },
     }
 }
 

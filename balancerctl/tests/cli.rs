@@ -5,8 +5,8 @@
 
 use std::{
     fs,
-    io::Read,
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Command, Output, Stdio},
 };
 
@@ -22,6 +22,21 @@ fn run(args: &[&str]) -> Output {
 
 fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// Reads the connection preface, then frames up to the first HEADERS (RFC 9113, sections 3.4 and 4.1).
+fn read_http2_request(stream: &mut TcpStream) {
+    const HEADERS: u8 = 1;
+    stream.read_exact(&mut [0; 24]).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let len = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        stream.read_exact(&mut vec![0; len]).unwrap();
+        if head[3] == HEADERS {
+            return;
+        }
+    }
 }
 
 /// An address of this machine where nobody listens.
@@ -71,6 +86,26 @@ fn a_server_that_never_answers_is_given_up() {
     let output = run(&["status", "--endpoint", &endpoint, "--timeout", "200ms"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no answer from http://127.0.0.1:"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_server_of_another_kind_is_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_http2_request(&mut stream);
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // Until the client gives up; a reset is as good as an end.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let output = run(&["status", "--endpoint", &endpoint]);
+    server.join().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.starts_with(&format!("error: lost the connection to http://{endpoint} (")), "{said}");
+    assert!(said.ends_with("): is it a control plane's admin port, and still running?\n"), "{said}");
 }
 
 #[test]
