@@ -94,6 +94,16 @@ impl Cluster {
         self.server.take().map_or(Ok(()), |server| server.stop())
     }
 
+    /// Stops every process where it is (SIGSTOP): connections stay open, and nothing answers.
+    pub fn pause(&self) -> Result<()> {
+        self.server.as_ref().map_or(Ok(()), Server::pause)
+    }
+
+    /// Goes on after [`Cluster::pause`].
+    pub fn resume(&self) -> Result<()> {
+        self.server.as_ref().map_or(Ok(()), Server::resume)
+    }
+
     /// Starts a killed or stopped cluster on the same data and port.
     pub fn start_again(&mut self) -> Result<()> {
         self.kill()?;

@@ -49,14 +49,33 @@ impl Server {
         self.wait()
     }
 
+    /// SIGSTOP to all processes: connections stay open and nothing answers.
+    pub(crate) fn pause(&self) -> Result<()> {
+        self.stop_all().map(drop)
+    }
+
+    /// Goes on after [`Server::pause`].
+    pub(crate) fn resume(&self) -> Result<()> {
+        let postmaster = self.postmaster.id();
+        let mut all = children_of(postmaster);
+        all.push(postmaster);
+        signal("CONT", &all)
+    }
+
     fn kill_all(&mut self) -> Result<()> {
+        signal("KILL", &self.stop_all()?)?;
+        self.wait()
+    }
+
+    /// Stops all processes and answers which they are.
+    fn stop_all(&self) -> Result<Vec<u32>> {
         let postmaster = self.postmaster.id();
         // Stopped, it forks no more.
         signal("STOP", &[postmaster])?;
         let mut all = children_of(postmaster);
+        signal("STOP", &all)?;
         all.push(postmaster);
-        signal("KILL", &all)?;
-        self.wait()
+        Ok(all)
     }
 
     /// Until all processes have ended: a new server would find the shared memory of an old one in use.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::StoreError;
 use super::records::{LegacyRecord, Meta};
 use super::rows::{Operation, Rows, Written};
+use super::{StoreError, limits};
 use crate::domain::{ClientId, Invalid, Limit};
 
 /// The first thing done in an open database: takes over what the old service left there.
@@ -39,8 +39,7 @@ async fn take_over<C: Rows>(rows: &mut C, meta: &mut Meta, legacy: Vec<LegacyRec
     let present: HashSet<String> = rows.limits_since(0).await?.into_iter().map(|row| row.client_id).collect();
     let new: Vec<(ClientId, Limit)> = new.into_iter().filter(|(id, _)| !present.contains(id.as_str())).collect();
     if !new.is_empty() {
-        rows.put_limits(&new, meta.next_revision()).await?;
-        rows.put_meta(meta).await?;
+        limits::put_all(rows, meta, &new).await?;
     }
     tracing::info!(found, taken = new.len(), "limits of the old table clients_limits imported");
     Ok(())

@@ -65,15 +65,33 @@ fn unknown(id: &ClientId) -> StoreError {
     StoreError::NotFound(format!("a limit for client {:?}", id.as_str()))
 }
 
-/// Creates or changes one limit at the next revision, which is answered.
-async fn put<C: Rows>(rows: &mut C, meta: &mut Meta, id: &ClientId, limit: Limit) -> Result<i64, StoreError> {
+/// Client ids per query; SQLite takes 32,766 parameters.
+const IDS_PER_QUERY: usize = 5000;
+
+/// Creates or changes limits, none of which comes twice, at the next revision, which is answered.
+pub(super) async fn put_all<C: Rows>(
+    rows: &mut C,
+    meta: &mut Meta,
+    limits: &[(ClientId, Limit)],
+) -> Result<i64, StoreError> {
     let revision = meta.next_revision();
-    rows.put_limits(&[(id.clone(), limit)], revision).await?;
+    rows.put_limits(limits, revision).await?;
     if meta.tombstone_count > 0 {
-        meta.tombstone_count -= delete::count(rows.drop_tombstones(&[id.as_str()]).await?);
+        for chunk in limits.chunks(IDS_PER_QUERY) {
+            meta.tombstone_count -= count(rows.drop_tombstones(&ids(chunk)).await?);
+        }
     }
     rows.put_meta(meta).await?;
     Ok(revision)
+}
+
+fn ids(limits: &[(ClientId, Limit)]) -> Vec<&str> {
+    limits.iter().map(|(id, _)| id.as_str()).collect()
+}
+
+/// A number of rows as the table counts it.
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 struct Get {

@@ -65,11 +65,16 @@ async fn the_old_table_is_imported_once(fixture: Fixture) {
 async fn the_old_table_may_appear_later(fixture: Fixture) {
     let store = fixture.open().await;
     store.create_limit(&client("both"), limit(1.0, 1.0)).await.unwrap();
+    let before = store.create_limit(&client("old"), limit(1.0, 1.0)).await.unwrap();
+    store.delete_limit(&client("old")).await.unwrap();
     drop(store);
     fixture.execute(OLD_TABLE).await;
     fixture.execute("INSERT INTO clients_limits VALUES (1, 'both', 9, 9), (2, 'old', 9, 9)").await;
-    let limits = fixture.open().await.load().await.unwrap().limits;
+    let store = fixture.open().await;
+    let limits = store.load().await.unwrap().limits;
     assert_eq!(limits, [(client("both"), limit(1.0, 1.0)), (client("old"), limit(9.0, 9.0))]);
+    let changes = store.changes_since(before).await.unwrap().unwrap();
+    assert_eq!((changes.upserted.len(), changes.deleted.len()), (1, 0));
 }
 
 #[tokio::test]

@@ -58,6 +58,29 @@ async fn a_locked_row_is_told_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_told_in_time() {
+    let cluster = Cluster::start().unwrap();
+    let config = DatabaseConfig::parse(&cluster.url()).unwrap();
+    let store = Store::open(&config).await.unwrap();
+    cluster.pause().unwrap();
+    let start = Instant::now();
+    let id = client("a");
+    let (write, read, ping, opened) = tokio::join!(
+        store.create_limit(&id, limit(1.0, 1.0)),
+        store.get_limit(&id),
+        store.ping(),
+        Store::open(&config)
+    );
+    assert!(start.elapsed() < TOLD_WITHIN, "{:?}", start.elapsed());
+    assert_unavailable(write);
+    assert_unavailable(read);
+    assert_unavailable(ping);
+    assert_unavailable(opened);
+    cluster.resume().unwrap();
+    store.create_limit(&client("b"), limit(1.0, 1.0)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_told() {
     let cluster = Cluster::start().unwrap();
     let config = DatabaseConfig::parse(&cluster.url()).unwrap();

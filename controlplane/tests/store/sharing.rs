@@ -70,3 +70,15 @@ async fn every_column_is_commented() {
     let bare: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(bare, [""; 0]);
 }
+
+/// The databases of these tests sort bytewise anyway; the column must do so in any database.
+#[tokio::test]
+async fn client_ids_sort_bytewise_in_any_locale() {
+    let fixture = Fixture::postgres();
+    let _store = fixture.open().await;
+    let client = postgres_client(&fixture.url()).await;
+    let sql = "SELECT collname::text FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation \
+               WHERE a.attrelid IN ('limits'::regclass, 'limit_tombstones'::regclass) AND a.attname = 'client_id'";
+    let collations: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(collations, ["C", "C"]);
+}

@@ -1,6 +1,6 @@
 //! Delete, and forget old deletions.
 
-use super::unknown;
+use super::{count, unknown};
 use crate::domain::ClientId;
 use crate::store::StoreError;
 use crate::store::records::Meta;
@@ -39,9 +39,4 @@ async fn prune<C: Rows>(rows: &mut C, meta: &mut Meta, kept: i64) -> Result<(), 
         meta.tombstone_horizon = horizon;
     }
     Ok(())
-}
-
-/// A number of rows as the table counts it.
-pub(super) fn count(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -2,13 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::delete::count;
+use super::{IDS_PER_QUERY, ids, put_all};
 use crate::domain::{ClientId, Limit};
 use crate::store::StoreError;
 use crate::store::rows::{Operation, Rows, Written};
-
-/// Client ids per query; SQLite takes 32,766 parameters.
-const IDS_PER_QUERY: usize = 5000;
 
 pub(super) struct Import {
     pub(super) batch: Vec<(ClientId, Limit)>,
@@ -25,13 +22,7 @@ impl Operation for Import {
         if changed.is_empty() {
             return Ok((meta.newest(), meta.newest()));
         }
-        rows.put_limits(&changed, meta.next_revision()).await?;
-        if meta.tombstone_count > 0 {
-            for chunk in changed.chunks(IDS_PER_QUERY) {
-                meta.tombstone_count -= count(rows.drop_tombstones(&ids(chunk)).await?);
-            }
-        }
-        rows.put_meta(&meta).await?;
+        put_all(rows, &mut meta, &changed).await?;
         Ok((meta.newest(), meta.newest()))
     }
 }
@@ -48,8 +39,4 @@ async fn changed<C: Rows>(rows: &mut C, batch: Vec<(ClientId, Limit)>) -> Result
         stored.get(id.as_str()).is_none_or(|old| *old != (limit.capacity(), limit.rate_per_sec()))
     };
     Ok(batch.into_iter().filter(is_new).collect())
-}
-
-fn ids(limits: &[(ClientId, Limit)]) -> Vec<&str> {
-    limits.iter().map(|(id, _)| id.as_str()).collect()
 }

@@ -1,6 +1,6 @@
 //! Create, update, set.
 
-use super::{put, unknown};
+use super::{put_all, unknown};
 use crate::domain::{ClientId, Limit, StoredLimit};
 use crate::store::StoreError;
 use crate::store::rows::{Operation, Rows, Written};
@@ -18,7 +18,7 @@ impl Operation for Create {
         if rows.limit(self.id.as_str()).await?.is_some() {
             return Err(StoreError::AlreadyExists(format!("a limit for client {:?}", self.id.as_str())));
         }
-        put(rows, &mut meta, &self.id, self.limit).await?;
+        put_all(rows, &mut meta, &[(self.id.clone(), self.limit)]).await?;
         Ok((meta.newest(), meta.newest()))
     }
 }
@@ -39,7 +39,7 @@ impl Operation for Update {
         let (capacity, rate_per_sec) = (self.capacity.unwrap_or(old.capacity()), self.rate_per_sec);
         stored.limit = Limit::new(capacity, rate_per_sec.unwrap_or(old.rate_per_sec()))?;
         if stored.limit != old {
-            stored.revision = put(rows, &mut meta, &self.id, stored.limit).await?.cast_unsigned();
+            stored.revision = put_all(rows, &mut meta, &[(self.id.clone(), stored.limit)]).await?.cast_unsigned();
         }
         Ok((stored, meta.newest()))
     }
@@ -57,7 +57,7 @@ impl Operation for Set {
         let mut meta = rows.lock_meta().await?;
         let old = rows.limit(self.id.as_str()).await?.map(StoredLimit::try_from).transpose()?;
         if old.as_ref().is_none_or(|old| old.limit != self.limit) {
-            put(rows, &mut meta, &self.id, self.limit).await?;
+            put_all(rows, &mut meta, &[(self.id.clone(), self.limit)]).await?;
         }
         Ok(((old.is_none(), meta.newest()), meta.newest()))
     }
