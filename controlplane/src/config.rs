@@ -17,7 +17,7 @@ mod tree;
 use std::{path::PathBuf, time::Duration};
 
 pub use admin::AdminConfig;
-pub use args::Args;
+pub use args::{Args, PgArgs, Secret};
 pub use error::ConfigError;
 
 use crate::{
@@ -27,6 +27,9 @@ use crate::{
 
 /// Where the configuration file is looked for when no flag names one.
 pub const DEFAULT_PATH: &str = "config/config.yaml";
+
+/// Silence after which a heartbeat is sent.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Everything the control plane can be told.
 #[derive(Clone, Debug)]
@@ -45,6 +48,9 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where the configuration is kept.
     pub database: DatabaseConfig,
+    /// Silence on a data plane's stream after which each side sends a heartbeat; three times as much ends it. No key of
+    /// the file: [`HEARTBEAT`], unless a test is in a hurry.
+    pub heartbeat: Duration,
 }
 
 /// Address of the proxy.

@@ -35,28 +35,28 @@ impl Modify for Bearer {
 pub(crate) enum CommonProblems {
     /// The request is not valid; `errors` begins with the field's name
     #[response(status = 400, content_type = "application/problem+json")]
-    Invalid(#[to_schema] ProblemBody),
+    Invalid(ProblemBody),
     /// The token is missing or wrong
     #[response(status = 401, content_type = "application/problem+json")]
-    Unauthorized(#[to_schema] ProblemBody),
+    Unauthorized(ProblemBody),
     /// The path exists, but not for this method; `Allow` says which ones do
     #[response(status = 405, content_type = "application/problem+json")]
-    Method(#[to_schema] ProblemBody),
+    Method(ProblemBody),
     /// The request took too long to arrive
     #[response(status = 408, content_type = "application/problem+json")]
-    Slow(#[to_schema] ProblemBody),
+    Slow(ProblemBody),
     /// The body is longer than 1 MiB
     #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(#[to_schema] ProblemBody),
+    TooLarge(ProblemBody),
     /// The Content-Type is not JSON
     #[response(status = 415, content_type = "application/problem+json")]
-    MediaType(#[to_schema] ProblemBody),
+    MediaType(ProblemBody),
     /// A fault in Balancer or its database
     #[response(status = 500, content_type = "application/problem+json")]
-    Internal(#[to_schema] ProblemBody),
+    Internal(ProblemBody),
     /// The database does not answer; see `Retry-After`
     #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(#[to_schema] ProblemBody),
+    Unavailable(ProblemBody),
 }
 
 /// Answers that every call that writes can give.
@@ -65,7 +65,7 @@ pub(crate) enum CommonProblems {
 pub(crate) enum WriteProblems {
     /// The database's disk is full
     #[response(status = 507, content_type = "application/problem+json")]
-    Full(#[to_schema] ProblemBody),
+    Full(ProblemBody),
 }
 
 /// The document and its page.

@@ -1,6 +1,6 @@
 //! What everything that answers callers shares.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ pub(crate) struct Plane {
     pub(crate) probe: Arc<Probe>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
+    pub(crate) heartbeat: Duration,
     pub(crate) shutdown: CancellationToken,
 }
 

@@ -53,7 +53,7 @@ pub async fn run(
     let store = Store::open(&config.database).await.map_err(fault)?;
     reconcile(&store, &config).await.map_err(fault)?;
     let loaded = store.load().await.map_err(fault)?;
-    let plane = plane(store, Hub::new(loaded), Metrics::new(&mut registry), shutdown);
+    let plane = plane(store, Hub::new(loaded), Metrics::new(&mut registry), config.heartbeat, shutdown);
     let token = config.admin.token.clone();
     let background = background(&plane, config, reload);
     let app = server::app(plane.clone(), registry, token);
@@ -62,7 +62,7 @@ pub async fn run(
     Ok(())
 }
 
-fn plane(store: Store, hub: Hub, metrics: Arc<Metrics>, shutdown: CancellationToken) -> Plane {
+fn plane(store: Store, hub: Hub, metrics: Arc<Metrics>, heartbeat: Duration, shutdown: CancellationToken) -> Plane {
     metrics.configuration(&hub.image());
     Plane {
         store,
@@ -72,6 +72,7 @@ fn plane(store: Store, hub: Hub, metrics: Arc<Metrics>, shutdown: CancellationTo
         probe: Arc::new(Probe::new()),
         metrics,
         started: Instant::now(),
+        heartbeat,
         shutdown,
     }
 }

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Config, ConfigError, ServerConfig, admin, backends, database, field, field::Section, settings, tree::Node,
+    Config, ConfigError, HEARTBEAT, ServerConfig, admin, backends, database, field, field::Section, settings,
+    tree::Node,
 };
 
 /// Longest time between checks that is accepted, in seconds.
@@ -20,6 +21,7 @@ pub(super) fn config(file: Option<PathBuf>, root: Node) -> Result<Config, Config
         backends: backends::read(root.take("backend_list"))?,
         admin: admin::read(root.section("admin")?)?,
         database: database::read(root.section("database")?)?,
+        heartbeat: HEARTBEAT,
     };
     root.finish()?;
     Ok(config)

@@ -13,6 +13,8 @@ use crate::domain::Invalid;
 
 /// Longest body that is accepted.
 const MAX_BYTES: usize = 1024 * 1024;
+/// What curl and its like call a body unless told otherwise.
+const FORM: &str = "application/x-www-form-urlencoded";
 /// Longest body that is read to its end all the same: a client that still sends would not see the answer.
 const MAX_DRAINED_BYTES: usize = 16 * 1024 * 1024;
 
@@ -26,13 +28,17 @@ pub(super) async fn object(headers: &HeaderMap, body: Body) -> Result<Object, Pr
     parse(&read(body).await?)
 }
 
-/// As [`object`]; `None` if there is no body.
+/// As [`object`]; `None` if there is no body. Tools that are told of a body but not of its type say it is a form: that
+/// is how legacy clients send JSON with GET and DELETE, so an object is read whatever it is called.
 pub(super) async fn optional_object(headers: &HeaderMap, body: Body) -> Result<Option<Object>, Problem> {
     let bytes = read(body).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
-    require_json(headers)?;
+    let mislabelled = content_type(headers).as_deref() == Some(FORM) && bytes.trim_ascii_start().starts_with(b"{");
+    if !mislabelled {
+        require_json(headers)?;
+    }
     parse(&bytes).map(Some)
 }
 
@@ -84,14 +90,18 @@ fn parse(bytes: &[u8]) -> Result<Object, Problem> {
 
 /// Legacy clients send no content type at all; one that is sent must be JSON.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let kind = kind.to_str().unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+    let Some(kind) = content_type(headers) else { return Ok(()) };
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
         return Ok(());
     }
     let detail = format!("expected Content-Type application/json, got {kind:?}");
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+/// The content type without its parameters, in lower case.
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    Some(kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 async fn read(mut body: Body) -> Result<Bytes, Problem> {

@@ -21,28 +21,27 @@ use crate::{
     replicas::Membership,
 };
 
-/// Silence after which each side sends a heartbeat.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Silence after which a stream is given up.
-const GIVE_UP: Duration = Duration::from_secs(15);
+/// A stream is given up after this many heartbeats that did not come.
+const MISSED: u32 = 3;
 /// Longest id or version of a data plane, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
 /// Serves a stream until either side ends it.
 pub(super) async fn run(plane: Plane, mut up: Streaming<v1::SyncRequest>, down: mpsc::Sender<Result<Frame, Status>>) {
-    let end = match hello(&mut up).await {
+    let give_up = plane.heartbeat * MISSED;
+    let end = match hello(&mut up, give_up).await {
         Ok(hello) => Session::new(plane, hello).serve(&mut up, &down).await,
         Err(status) => Err(status),
     };
     if let Err(status) = end {
         // A data plane that does not read any more cannot be told.
-        let _ = timeout(GIVE_UP, down.send(Err(status))).await;
+        let _ = timeout(give_up, down.send(Err(status))).await;
     }
 }
 
-async fn hello(up: &mut Streaming<v1::SyncRequest>) -> Result<v1::Hello, Status> {
+async fn hello(up: &mut Streaming<v1::SyncRequest>, give_up: Duration) -> Result<v1::Hello, Status> {
     let silent = |_| Status::deadline_exceeded("no Hello came");
-    let first = timeout(GIVE_UP, up.message()).await.map_err(silent)??;
+    let first = timeout(give_up, up.message()).await.map_err(silent)??;
     let Some(Up::Hello(hello)) = first.and_then(|request| request.message) else {
         return Err(Status::invalid_argument("hello: expected as the first message"));
     };
@@ -111,7 +110,7 @@ impl Session {
         down: &mpsc::Sender<Result<Frame, Status>>,
     ) -> Result<(), Status> {
         self.welcome();
-        let shutdown = self.plane.shutdown.clone();
+        let (shutdown, heartbeat) = (self.plane.shutdown.clone(), self.plane.heartbeat);
         loop {
             self.advance().await;
             tokio::select! {
@@ -122,7 +121,7 @@ impl Session {
                     None => return Ok(()),
                 },
                 // What has come is read before silence is judged.
-                () = sleep_until(self.last_seen + GIVE_UP) => return Err(self.silent()),
+                () = sleep_until(self.last_seen + heartbeat * MISSED) => return Err(self.silent()),
                 permit = down.reserve(), if !self.outbox.is_empty() => match permit {
                     Ok(permit) => self.send(permit),
                     Err(_) => return Ok(()),
@@ -131,7 +130,7 @@ impl Session {
                 Ok(()) = self.image.changed() => self.changed(),
                 Ok(()) = self.refreshed.changed() => self.store_answered(),
                 () = retry(&self.position) => self.position = Position::Nothing,
-                () = sleep_until(self.last_sent + HEARTBEAT), if self.outbox.is_empty() => {
+                () = sleep_until(self.last_sent + heartbeat), if self.outbox.is_empty() => {
                     self.outbox.message(encode(Down::Heartbeat(v1::Heartbeat {})));
                 }
             }
@@ -139,7 +138,7 @@ impl Session {
     }
 
     fn welcome(&mut self) {
-        let heartbeat_ms = HEARTBEAT.as_millis() as u32;
+        let heartbeat_ms = self.plane.heartbeat.as_millis() as u32;
         self.outbox.message(encode(Down::Welcome(v1::Welcome { version: VERSION.into(), heartbeat_ms })));
         self.send_health(true);
     }
@@ -263,8 +262,9 @@ impl Session {
     }
 
     fn silent(&self) -> Status {
-        tracing::warn!(replica = self.replica.id(), seconds = GIVE_UP.as_secs(), "data plane is silent: giving it up");
-        Status::deadline_exceeded(format!("no message for {} s", GIVE_UP.as_secs()))
+        let silent_ms = self.last_seen.elapsed().as_millis() as u64;
+        tracing::warn!(replica = self.replica.id(), silent_ms, "data plane is silent: giving it up");
+        Status::deadline_exceeded(format!("no message for {silent_ms} ms"))
     }
 }
 

@@ -1,0 +1,17 @@
+//! The control plane as its callers see it, over real sockets.
+
+// Helpers count as tests too: what goes wrong in them fails the test.
+#![allow(clippy::unwrap_used)]
+
+mod auth;
+mod config;
+mod faults;
+mod grpc;
+mod harness;
+mod health;
+mod pages;
+mod postgres;
+mod raw;
+mod reload;
+mod rest;
+mod sync;

@@ -1,0 +1,64 @@
+//! The same on PostgreSQL, and what only several control planes or a killed server can show.
+
+use std::time::{Duration, Instant};
+
+use balancer_proto::v1::{GetStatusRequest, status_service_client::StatusServiceClient};
+use tempfile::TempDir;
+use test_postgres::Cluster;
+
+use crate::{
+    harness::{Running, until},
+    raw::{get, json},
+    rest,
+    sync::{Replica, set},
+};
+
+async fn start(url: &str) -> Running {
+    Running::start_on(TempDir::new().unwrap(), url.to_owned(), "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rest_and_two_control_planes_and_a_killed_server() {
+    let mut cluster = Cluster::start().unwrap();
+    let url = cluster.create_database().unwrap();
+    let (first, second) = (start(&url).await, start(&url).await);
+    rest::story(first.address).await;
+
+    let mut replica = Replica::connect(second.channel()).await;
+    let revision = set(first.channel(), "a", 1.0).await;
+    while replica.hello.revision < revision {
+        replica.step().await;
+    }
+    assert!(replica.limits.contains_key("a"));
+
+    cluster.kill().unwrap();
+    let asked = Instant::now();
+    let refused = get(first.address, "/limits/get?client_id=a").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    refused.problem();
+    until(|| get(first.address, "/readyz"), |answer| answer.status == 503).await;
+    assert_eq!(get(first.address, "/healthz").await.status, 200);
+    let status = StatusServiceClient::new(first.channel()).get_status(GetStatusRequest {}).await.unwrap();
+    let status = status.into_inner().status.unwrap();
+    assert_eq!((status.database.as_str(), status.database_available, status.limits), ("postgresql", false, 1));
+
+    // A data plane that connects now gets the last good configuration.
+    let mut late = Replica::connect(first.channel()).await;
+    late.step().await;
+    assert!(late.limits.contains_key("a"));
+    drop(late);
+
+    cluster.start_again().unwrap();
+    let body = r#"{"client_id":"b","capacity":1,"rate_per_sec":1}"#;
+    until(|| json(first.address, "POST", "/limits/create", body), |answer| [201, 409].contains(&answer.status)).await;
+    // It was not read from meanwhile, so its stream has been given up.
+    let mut replica = replica.reconnect(second.channel()).await;
+    while !replica.limits.contains_key("b") {
+        replica.step().await;
+    }
+    until(|| get(first.address, "/readyz"), |answer| answer.status == 200).await;
+    drop(replica);
+    first.stop().await;
+    second.stop().await;
+}
