@@ -14,7 +14,6 @@ use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, transpo
 pub(super) struct ControlPlane {
     pub(super) uri: Uri,
     streams: mpsc::Receiver<Stream>,
-    server: tokio::task::JoinHandle<()>,
 }
 
 /// One data plane's stream as the control plane sees it.
@@ -47,7 +46,8 @@ impl ControlPlane {
         let serving = Server::builder()
             .add_service(DataPlaneServiceServer::new(Service(sender)))
             .serve_with_incoming(TcpListenerStream::new(listener));
-        Self { uri, streams, server: tokio::spawn(async { serving.await.unwrap() }) }
+        tokio::spawn(async { serving.await.unwrap() });
+        Self { uri, streams }
     }
 
     /// The next stream and what its data plane has.
@@ -57,13 +57,6 @@ impl ControlPlane {
             sync_request::Message::Hello(hello) => (stream, hello),
             other => panic!("the first message is {other:?}"),
         }
-    }
-
-    /// No more streams: connections are refused and those that stand are cut.
-    pub(super) async fn kill(self) -> Uri {
-        self.server.abort();
-        let _ = self.server.await;
-        self.uri
     }
 }
 

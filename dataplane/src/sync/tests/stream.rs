@@ -94,7 +94,10 @@ async fn a_lost_stream_is_taken_up_at_the_next_control_plane_with_what_is_held()
 
 #[tokio::test]
 async fn a_control_plane_that_is_not_there_is_passed_over() {
-    let gone = ControlPlane::start().await.kill().await;
+    // Bound but not listening: connections are refused, and nobody else gets the port.
+    let reserved = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    reserved.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let gone = format!("http://{}", reserved.local_addr().unwrap().as_socket().unwrap()).parse().unwrap();
     let mut there = ControlPlane::start().await;
     let plane = follow(vec![gone, there.uri.clone()]);
     let (mut stream, _) = there.accept().await;
@@ -110,13 +113,13 @@ async fn silence_of_three_heartbeats_ends_a_stream_and_health_is_forgotten() {
     let (mut stream, _) = first.accept().await;
     let unhealthy = wire::BackendHealth { backend_id: 1, health: wire::Health::Unhealthy.into() };
     let told = wire::HealthUpdate { full: true, backends: vec![unhealthy] };
-    stream.welcome(60).await;
     stream.send(sync_response::Message::Health(told)).await;
     stream.update(full(1, &[])).await;
     assert_eq!(stream.answer().await, ack(1));
     let health = || plane.shared.snapshot.load_full().unwrap().pool.backends()[0].health;
     assert_eq!(health(), Health::Unhealthy);
 
+    stream.welcome(60).await;
     let begun = Instant::now();
     let (_stream, hello) = second.accept().await;
     assert!(begun.elapsed().as_millis() >= 100, "{:?}", begun.elapsed());
@@ -129,7 +132,7 @@ async fn heartbeats_and_reports_are_sent_unasked() {
     let plane = follow(vec![control_plane.uri.clone()]);
     plane.shared.metrics.requests.answered(500, 1);
     let (mut stream, _) = control_plane.accept().await;
-    stream.welcome(200).await;
+    stream.welcome(500).await;
     let (mut heartbeats, mut reports) = (0, 0);
     while heartbeats < 3 || reports < 1 {
         match stream.next().await {
