@@ -1,11 +1,11 @@
 //! Token buckets of all clients: one bounded table, shared by all threads, that outlives snapshots.
 //!
 //! A decision for a known client takes no lock and allocates nothing: find the slot, compute, one compare-and-swap. A
-//! refusal writes nothing. A new client takes the lock of its group of [`SLOTS_PER_GROUP`] slots, so two threads that
-//! meet a new client at once make one bucket. How a slot is read and reused is explained in `slot`, how it is found in
+//! refusal writes nothing. A new client takes the lock of its segment of the table, so two threads that meet a new
+//! client at once make one bucket. How a slot is read and reused is explained in `slot`, how it is found in
 //! `group`; both rest on these invariants:
 //!
-//! 1. A key is in at most one slot, and that slot lies in the key's group. Only who holds the group's lock changes keys.
+//! 1. A key is in at most one slot, and that slot lies in the key's group. Only who holds the segment's lock changes keys.
 //! 2. A key changes only while the slot's state is *claimed*. No state of a slot ever recurs: within one tenancy a
 //!    change makes (time, -tokens) larger, and the next tenant starts at a later time. So a compare-and-swap from a
 //!    state that was read before the key was checked succeeds only if the key was still there.
@@ -22,7 +22,7 @@ mod tests;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use self::{
-    group::{Group, SLOTS_PER_GROUP},
+    group::{Group, Insertion, SLOTS_PER_GROUP, Segment},
     slot::Name,
 };
 use crate::{clock::Nanos, limit::Limit};
@@ -51,7 +51,8 @@ pub struct Decision {
 
 /// The buckets of all clients. A key stands for one client under one [`LimitKind`].
 pub struct BucketTable {
-    groups: Box<[Group]>,
+    segments: Box<[Segment]>,
+    groups: usize,
     max_clients: usize,
     counters: Counters,
 }
@@ -66,11 +67,11 @@ struct Counters {
 
 impl BucketTable {
     /// A table for `max_clients` clients at once, rounded up to whole groups. It has 1.25 slots for each, so that few
-    /// groups fill up before the table does. Slots are allocated a group at a time, when the group's first client comes.
+    /// groups fill up before the table does. Slots are allocated a segment at a time, when its first client comes.
     pub fn new(max_clients: usize) -> Self {
         let slots = max_clients.max(1).saturating_add(max_clients / 4);
-        let groups = (0..slots.div_ceil(SLOTS_PER_GROUP)).map(|_| Group::default()).collect();
-        Self { groups, max_clients, counters: Counters::default() }
+        let groups = slots.div_ceil(SLOTS_PER_GROUP);
+        Self { segments: Segment::for_groups(groups).collect(), groups, max_clients, counters: Counters::default() }
     }
 
     /// Takes one token from a client's bucket, which is full if the client is new.
@@ -102,8 +103,8 @@ impl BucketTable {
     /// As [`Self::retune`], for every bucket under the default limit. Walks the whole table. `None` is unlimited.
     pub fn retune_default(&self, old: Option<&Limit>, new: Option<&Limit>, now: Nanos) {
         let Some(new) = new else { return };
-        for group in &self.groups {
-            group.retune_all(LimitKind::Default, old.unwrap_or(new), new, now);
+        for segment in &self.segments {
+            segment.retune_all(LimitKind::Default, old.unwrap_or(new), new, now);
         }
     }
 
@@ -133,20 +134,19 @@ impl BucketTable {
         self.counters.evictions.load(Relaxed)
     }
 
-    /// Memory the table takes once every group is in use, in bytes.
+    /// Memory the table takes once all of it is in use, in bytes.
     pub fn bytes(&self) -> usize {
-        self.groups.len() * Group::BYTES
+        self.segments.iter().map(Segment::bytes).sum()
     }
 
-    fn insert(&self, group: &Group, name: Name, limit: &Limit, now: Nanos) -> Option<Decision> {
-        let insertion = group.take_or_insert(name, limit, now);
-        match insertion {
-            group::Insertion::Known(decision) => decision,
-            group::Insertion::Added(decision) => {
+    fn insert(&self, group: Group<'_>, name: Name, limit: &Limit, now: Nanos) -> Option<Decision> {
+        match group.take_or_insert(name, limit, now) {
+            Insertion::Known(decision) => decision,
+            Insertion::Added(decision) => {
                 self.counters.buckets.fetch_add(1, Relaxed);
                 Some(decision)
             }
-            group::Insertion::Replaced { decision, evicted_full } => {
+            Insertion::Replaced { decision, evicted_full } => {
                 self.counters.evictions.fetch_add(u64::from(!evicted_full), Relaxed);
                 Some(decision)
             }
@@ -154,8 +154,8 @@ impl BucketTable {
     }
 
     /// The high bits of the key choose the group, the low ones the place in it.
-    fn group(&self, key: u64) -> &Group {
-        let index = (u128::from(key) * self.groups.len() as u128) >> 64;
-        &self.groups[index as usize]
+    fn group(&self, key: u64) -> Group<'_> {
+        let number = (u128::from(key) * self.groups as u128) >> 64;
+        Segment::group(&self.segments, number as usize)
     }
 }

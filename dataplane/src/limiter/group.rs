@@ -5,7 +5,7 @@
 //! such slot, and no slot ever becomes empty again. A search that misses a key which another thread is just inserting
 //! goes on to the lock, under which it is found.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::{
     Decision, LimitKind,
@@ -17,11 +17,24 @@ use crate::{clock::Nanos, limit::Limit};
 /// Large enough that at 80 % load about 0.2 % of clients find their group full; small enough to scan.
 pub(super) const SLOTS_PER_GROUP: usize = 64;
 
-/// Slots and the lock that insertion takes.
-#[derive(Default)]
-pub(super) struct Group {
-    slots: OnceLock<Box<[Slot; SLOTS_PER_GROUP]>>,
+/// So many groups are allocated together: few enough that a table nobody uses is small, so many that the directory of
+/// segments stays in the fastest cache.
+const GROUPS_PER_SEGMENT: usize = 16;
+
+/// Groups that are allocated when the first client of one of them comes, and the lock that insertion takes.
+pub(super) struct Segment {
+    groups: OnceLock<Box<[Slots]>>,
+    len: usize,
     changes: Mutex<()>,
+}
+
+type Slots = [Slot; SLOTS_PER_GROUP];
+
+/// One group of a segment.
+#[derive(Clone, Copy)]
+pub(super) struct Group<'a> {
+    segment: &'a Segment,
+    index: usize,
 }
 
 /// What became of a client that was not found without the lock.
@@ -34,23 +47,56 @@ pub(super) enum Insertion {
     Replaced { decision: Decision, evicted_full: bool },
 }
 
-impl Group {
-    /// Memory of a group with its slots, in bytes.
-    pub(super) const BYTES: usize = size_of::<Self>() + size_of::<[Slot; SLOTS_PER_GROUP]>();
+impl Segment {
+    /// Segments for so many groups.
+    pub(super) fn for_groups(count: usize) -> impl Iterator<Item = Self> {
+        let lens = (0..count).step_by(GROUPS_PER_SEGMENT).map(move |first| (count - first).min(GROUPS_PER_SEGMENT));
+        lens.map(|len| Self { groups: OnceLock::new(), len, changes: Mutex::new(()) })
+    }
 
+    /// A group by its number among all groups.
+    pub(super) fn group(segments: &[Self], number: usize) -> Group<'_> {
+        Group { segment: &segments[number / GROUPS_PER_SEGMENT], index: number % GROUPS_PER_SEGMENT }
+    }
+
+    /// Memory it takes once it is in use, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.len * size_of::<Slots>()
+    }
+
+    /// Changes the limit of every bucket of one kind.
+    pub(super) fn retune_all(&self, kind: LimitKind, old: &Limit, new: &Limit, now: Nanos) {
+        let Some(groups) = self.groups.get() else { return };
+        let _changes = self.lock();
+        for slot in groups.iter().flatten().filter(|slot| slot.has_kind(kind)) {
+            slot.retune(old, new, now);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        // Nothing panics under it, and there is nothing in it to be left half done.
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn allocated(&self) -> &[Slots] {
+        self.groups.get_or_init(|| (0..self.len).map(|_| std::array::from_fn(|_| Slot::default())).collect())
+    }
+}
+
+impl<'a> Group<'a> {
     /// The slot of `name` at some moment during the call.
-    pub(super) fn find(&self, name: Name) -> Option<&Slot> {
-        let slots = self.slots.get()?;
+    pub(super) fn find(self, name: Name) -> Option<&'a Slot> {
+        let slots = &self.segment.groups.get()?[self.index];
         probe(slots, name).take_while(|slot| !slot.is_empty()).find(|slot| slot.is(name))
     }
 
     /// Takes a token of `name`, which gets a slot if it has none.
-    pub(super) fn take_or_insert(&self, name: Name, limit: &Limit, now: Nanos) -> Insertion {
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn take_or_insert(self, name: Name, limit: &Limit, now: Nanos) -> Insertion {
+        let _changes = self.segment.lock();
         if let Some(slot) = self.find(name) {
             return Insertion::Known(slot.take(name, limit, now));
         }
-        let slots = self.slots.get_or_init(|| Box::new(std::array::from_fn(|_| Slot::default())));
+        let slots = &self.segment.allocated()[self.index];
         if let Some(slot) = probe(slots, name).find(|slot| slot.is_empty()) {
             slot.claim();
             return Insertion::Added(settle(slot, name, limit, now, now));
@@ -62,25 +108,16 @@ impl Group {
     }
 
     /// Changes the limit of `name`'s bucket, if there is one.
-    pub(super) fn retune(&self, name: Name, old: &Limit, new: &Limit, now: Nanos) {
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn retune(self, name: Name, old: &Limit, new: &Limit, now: Nanos) {
+        let _changes = self.segment.lock();
         if let Some(slot) = self.find(name) {
-            slot.retune(old, new, now);
-        }
-    }
-
-    /// Changes the limit of every bucket of one kind.
-    pub(super) fn retune_all(&self, kind: LimitKind, old: &Limit, new: &Limit, now: Nanos) {
-        let Some(slots) = self.slots.get() else { return };
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        for slot in slots.iter().filter(|slot| slot.has_kind(kind)) {
             slot.retune(old, new, now);
         }
     }
 }
 
 /// All slots in the order `name` is looked for.
-fn probe(slots: &[Slot; SLOTS_PER_GROUP], name: Name) -> impl Iterator<Item = &Slot> {
+fn probe(slots: &Slots, name: Name) -> impl Iterator<Item = &Slot> {
     let (before, from) = slots.split_at(name.low_bits() % SLOTS_PER_GROUP);
     from.iter().chain(before)
 }
@@ -95,7 +132,7 @@ fn settle(slot: &Slot, name: Name, limit: &Limit, from: Nanos, now: Nanos) -> De
 
 /// Claims a slot of another client: the first whose bucket is full, else the one that would be full soonest. With it
 /// come the last moment of its tenancy and whether its bucket was full.
-fn vacate(slots: &[Slot; SLOTS_PER_GROUP], name: Name, now: Nanos) -> (&Slot, Nanos, bool) {
+fn vacate(slots: &Slots, name: Name, now: Nanos) -> (&Slot, Nanos, bool) {
     for slot in probe(slots, name) {
         if let Some(last) = slot.claim_if_full(now) {
             return (slot, last, true);

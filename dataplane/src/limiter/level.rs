@@ -40,6 +40,13 @@ impl Level {
         self.nanos_to(limit.capacity(), limit).map_or(Nanos(u64::MAX), |nanos| self.at.plus(nanos))
     }
 
+    /// Later than [`Self::full_at`] by an eighth of the burst, at least a token: what is written down when it must be
+    /// written, so that the next takes need not write it again.
+    pub(super) fn full_at_with_margin(self, limit: &Limit) -> Nanos {
+        let margin = (limit.capacity() / 8.0).max(1.0);
+        Self { tokens: self.tokens - margin, ..self }.full_at(limit)
+    }
+
     /// The decision that left this level at `now`.
     pub(super) fn decision(self, admitted: bool, limit: &Limit, now: Nanos) -> Decision {
         let from_now = |nanos: u64| nanos.saturating_add(self.at.since(now));
@@ -63,8 +70,8 @@ impl Level {
 
     /// Tokens for people: a whole number that rounding missed by less than [`SLACK`] is that number.
     fn remaining(self) -> f64 {
-        let whole = self.tokens.round();
-        if (self.tokens - whole).abs() <= SLACK { whole.max(0.0) } else { self.tokens }
+        let whole = (self.tokens + SLACK) as u64 as f64;
+        if (self.tokens - whole).abs() <= SLACK { whole } else { self.tokens }
     }
 
     /// Nanoseconds, rounded up, until it holds `tokens`; `None`: never.
@@ -73,9 +80,14 @@ impl Level {
         if missing <= 0.0 {
             return Some(0);
         }
-        // A float beyond u64 becomes u64::MAX in the cast.
-        (limit.rate_per_sec() > 0.0).then(|| (missing / limit.rate_per_sec() * NANOS_PER_SEC).ceil() as u64)
+        (limit.rate_per_sec() > 0.0).then(|| rounded_up(missing / limit.rate_per_sec() * NANOS_PER_SEC))
     }
+}
+
+/// Rounded up, at most `u64::MAX`. Not `f64::ceil`: that is a call into the C library on plain x86-64.
+fn rounded_up(number: f64) -> u64 {
+    let down = number as u64;
+    down.saturating_add(u64::from((down as f64) < number))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl Name {
 #[derive(Default)]
 #[repr(align(32))]
 pub(super) struct Slot {
-    /// A [`Name`], or 0 before the first tenant. Written only under the group's lock while `state` is claimed.
+    /// A [`Name`], or 0 before the first tenant. Written only under the segment's lock while `state` is claimed.
     name: AtomicU64,
     /// Never earlier than the moment the bucket is full. Raised *before* the state that needs it is swapped in.
     full_at: AtomicU64,
@@ -70,7 +70,7 @@ impl Slot {
                 }
                 continue;
             };
-            self.full_at.fetch_max(left.full_at(limit).0, Relaxed);
+            self.keep_until_full(left, limit);
             match self.state.compare_exchange(state, left.pack(), AcqRel, Acquire) {
                 Ok(_) => return Some(left.decision(true, limit, now)),
                 Err(other) => state = other,
@@ -83,7 +83,7 @@ impl Slot {
         Some(self.level_of(self.state.load(Acquire), name)?.refilled(limit, now).tokens)
     }
 
-    /// Changes the tenant's limit. Only under the group's lock.
+    /// Changes the tenant's limit. Only under the segment's lock.
     ///
     /// `full_at` may have to fall, so the state is changed too, whatever the tokens: who raised `full_at` before it
     /// fell fails to swap in the state that needs it, and starts over.
@@ -107,7 +107,7 @@ impl Slot {
         Nanos(self.full_at.load(Relaxed))
     }
 
-    /// Claims the slot if its bucket is full; the last moment of the tenancy. Only under the group's lock.
+    /// Claims the slot if its bucket is full; the last moment of the tenancy. Only under the segment's lock.
     pub(super) fn claim_if_full(&self, now: Nanos) -> Option<Nanos> {
         // State before full_at: the state of a taker that was seen brings the full_at it needs with it; the swap
         // fails for one that was not.
@@ -116,16 +116,22 @@ impl Slot {
         (full && self.state.compare_exchange(state, CLAIMED, AcqRel, Relaxed).is_ok()).then(|| Level::unpack(state).at)
     }
 
-    /// Claims the slot whatever its bucket holds; the last moment of the tenancy. Only under the group's lock.
+    /// Claims the slot whatever its bucket holds; the last moment of the tenancy. Only under the segment's lock.
     pub(super) fn claim(&self) -> Nanos {
         Level::unpack(self.state.swap(CLAIMED, AcqRel)).at
     }
 
-    /// Gives a claimed slot to a tenant. Only under the group's lock.
+    /// Gives a claimed slot to a tenant. Only under the segment's lock.
     pub(super) fn occupy(&self, name: Name, level: Level, limit: &Limit) {
         self.name.store(name.0, Release);
         self.full_at.store(level.full_at(limit).0, Relaxed);
         self.state.store(level.pack(), Release);
+    }
+
+    fn keep_until_full(&self, level: Level, limit: &Limit) {
+        if self.full_at() < level.full_at(limit) {
+            self.full_at.fetch_max(level.full_at_with_margin(limit).0, Relaxed);
+        }
     }
 
     fn level_of(&self, state: u128, name: Name) -> Option<Level> {
