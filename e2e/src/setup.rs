@@ -140,12 +140,13 @@ impl Deployment {
         self.arrived(self.control_plane.set_limit(client, capacity, rate_per_sec).await?).await
     }
 
-    /// Waits until all data planes have what the control plane has.
+    /// Waits until all data planes have everything that was acknowledged so far. Leaves a limit of the client `marker`
+    /// behind: what comes after a change, comes after it everywhere.
     ///
     /// # Errors
     /// When they do not get there.
     pub async fn settled(&self) -> Result<()> {
-        self.arrived(self.control_plane.status().await?.revision).await
+        self.set_limit("marker", 1.0, 0.0).await
     }
 
     /// Waits until all data planes serve a revision of at least `revision`.
@@ -178,7 +179,7 @@ impl Deployment {
         for data_plane in &self.data_planes {
             data_plane.ready().await?;
         }
-        self.settled().await
+        self.arrived(self.control_plane.status().await?.revision).await
     }
 }
 

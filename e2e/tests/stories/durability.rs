@@ -14,8 +14,14 @@ use anyhow::{Context, Result};
 use e2e::{Database, Deployment, Setup, http, wait};
 use tokio::task::JoinSet;
 
-/// Times that writes are acknowledged and then something is killed.
-const KILLS: usize = 200;
+/// Times that the control plane is killed.
+const CONTROL_PLANE_KILLS: usize = 200;
+
+/// Times that PostgreSQL is killed; each costs a recovery of about a second. 200 were done by hand.
+const POSTGRES_KILLS: usize = 40;
+
+/// Acknowledged writes there must be, whatever was killed.
+const LEAST_ACKNOWLEDGED: usize = 200;
 
 /// Writers at once, so that a kill finds commits in every stage.
 const WRITERS: usize = 4;
@@ -38,7 +44,7 @@ impl Writers {
 
     /// Waits for some acknowledgements; the writers go on meanwhile and afterwards.
     async fn proceed(&self) -> Result<()> {
-        let goal = self.count.load(Relaxed) + fastrand::u64(1..6);
+        let goal = self.count.load(Relaxed) + fastrand::u64(1..10);
         wait::until_true("writes to be acknowledged", async || self.count.load(Relaxed) >= goal).await.map(drop)
     }
 
@@ -79,8 +85,8 @@ async fn stored(deployment: &Deployment) -> Result<BTreeMap<String, f64>> {
 async fn all_there(deployment: &Deployment, writers: Writers, start: Instant) -> Result<()> {
     let acknowledged = writers.stop();
     let stored = stored(deployment).await?;
-    println!("{KILLS} kills in {:?}: {} acknowledged, {} stored", start.elapsed(), acknowledged.len(), stored.len());
-    assert!(acknowledged.len() >= KILLS);
+    println!("{:?}: {} acknowledged, {} stored", start.elapsed(), acknowledged.len(), stored.len());
+    assert!(acknowledged.len() >= LEAST_ACKNOWLEDGED, "{}", acknowledged.len());
     for (client, capacity) in &acknowledged {
         assert_eq!(stored.get(client), Some(capacity), "{client} was acknowledged");
     }
@@ -92,7 +98,7 @@ on_both_databases!(the_control_plane_is_killed_again_and_again);
 async fn the_control_plane_is_killed_again_and_again(database: Database) -> Result<()> {
     let mut deployment = Setup::new(database).data_planes(0).start().await?;
     let (writers, start) = (Writers::start(&deployment), Instant::now());
-    for _ in 0..KILLS {
+    for _ in 0..CONTROL_PLANE_KILLS {
         writers.proceed().await?;
         deployment.control_plane.process.kill9()?;
         deployment.control_plane.start_again().await?;
@@ -106,7 +112,7 @@ async fn postgres_is_killed_again_and_again() -> Result<()> {
     let mut deployment = Setup::new(Database::postgres()?).data_planes(0).start().await?;
     deployment.control_plane.process.expect_errors();
     let (writers, start) = (Writers::start(&deployment), Instant::now());
-    for _ in 0..KILLS {
+    for _ in 0..POSTGRES_KILLS {
         writers.proceed().await?;
         deployment.database.cluster()?.kill()?;
         deployment.database.cluster()?.start_again()?;

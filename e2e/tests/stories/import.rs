@@ -25,7 +25,7 @@ async fn a_hundred_thousand_limits(database: Database) -> Result<()> {
     println!("imported in {:?}", start.elapsed());
     assert!(start.elapsed().as_secs() < LONGEST_SEC);
     assert_eq!(done["stored"], LIMITS, "{done}");
-    deployment.settled().await?;
+    deployment.arrived(done["revision"].as_u64().unwrap_or(u64::MAX)).await?;
     println!("at the data plane after {:?}", start.elapsed());
     assert_eq!(deployment.data_plane()?.metric("balancer_snapshot_limits").await, Some(LIMITS as f64));
     let proxy = deployment.data_plane()?.proxy();
