@@ -6,13 +6,14 @@ mod body;
 mod forward;
 mod headers;
 mod options;
+mod outgoing;
 mod rate_headers;
 mod retry;
 mod tunnel;
 
-use std::{convert::Infallible, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{cell::Cell, convert::Infallible, net::SocketAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 pub use options::ProxyOptions;
@@ -24,7 +25,7 @@ use crate::{
     clock::{self, Nanos},
     limiter::Decision,
     metrics::OwnAnswer,
-    server::Worker,
+    server::{Deadline, Verdict, Worker},
     snapshot::Snapshot,
 };
 use access_log::AccessRecord;
@@ -38,26 +39,39 @@ pub(crate) struct Proxy {
     peer: SocketAddr,
     /// The peer's ip as it goes into `X-Forwarded-For`.
     peer_ip: HeaderValue,
+    /// What the guard in front of hyper found wrong.
+    verdict: Arc<Verdict>,
+    /// Requests so far.
+    requests: Cell<u64>,
+    /// By when the backend must have answered.
+    answer_due: Arc<Deadline>,
 }
 
 impl Proxy {
-    pub(crate) fn new(worker: Rc<Worker>, peer: SocketAddr) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, peer: SocketAddr, verdict: Arc<Verdict>) -> Self {
         let ip = peer.ip().to_canonical().to_string();
         // The text of an ip is a valid header value.
         let peer_ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { worker, peer, peer_ip }
+        let answer_due = worker.timers.deadline();
+        Self { worker, peer, peer_ip, verdict, requests: Cell::new(0), answer_due }
     }
 
     /// Answers one request, whatever becomes of it.
     pub(crate) async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
         let started = clock::now();
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
         self.worker.shared.metrics.requests.started();
         let record = self.worker.options.access_log.then(|| AccessRecord::new(self.peer, &request));
         let mut completion = Completion::new(self.worker.clone(), record);
-        let mut response = match self.worker.snapshot() {
-            Some(snapshot) => self.limit_then_forward(&snapshot, request, started, &mut completion).await,
-            None => self.own_answer(&request, OwnAnswer::NoSnapshot),
+        let mut response = match (self.verdict.fault(number), self.worker.snapshot()) {
+            (Some(fault), _) => answer::fault(&self.worker, fault),
+            (None, Some(snapshot)) => {
+                self.limit_then_forward(&snapshot, request, number, started, &mut completion).await
+            }
+            (None, None) => self.own_answer(&request, OwnAnswer::NoSnapshot),
         };
+        self.verdict.answered(number, response.status() == StatusCode::SWITCHING_PROTOCOLS);
         let status = response.status().as_u16();
         self.worker.shared.metrics.requests.answered(status, clock::now().since(started));
         completion.answered(status);
@@ -69,6 +83,7 @@ impl Proxy {
         &self,
         snapshot: &Arc<Snapshot>,
         request: Request<Incoming>,
+        number: u64,
         started: Nanos,
         completion: &mut Completion,
     ) -> Response<ProxyBody> {
@@ -84,7 +99,7 @@ impl Proxy {
             client.limit.map(|limit| self.worker.shared.buckets.take(client.key, &limit, client.kind, started));
         let mut response = match &decision {
             Some(refused) if !refused.admitted => self.refuse(&request, &client, refused),
-            _ => self.forward(snapshot, &client, request, completion).await,
+            _ => self.forward(snapshot, &client, request, number, completion).await,
         };
         if let (Some(limit), Some(decision)) = (&client.limit, &decision) {
             rate_headers::add_rate_limit(response.headers_mut(), &self.worker.values, client.kind, limit, decision);
@@ -104,16 +119,28 @@ impl Proxy {
         snapshot: &Arc<Snapshot>,
         client: &Client,
         request: Request<Incoming>,
+        number: u64,
         completion: &mut Completion,
     ) -> Response<ProxyBody> {
         let id = answer::request_id(&request);
-        let forward = Forward { worker: &self.worker, snapshot, client, peer_ip: &self.peer_ip, peer: self.peer };
+        let forward = Forward {
+            worker: &self.worker,
+            snapshot,
+            client,
+            peer: self.peer,
+            peer_ip: &self.peer_ip,
+            answer_due: &self.answer_due,
+        };
         match forward.run(request).await {
             Ok(Forwarded { response, backend }) => {
                 completion.backend(backend);
                 response
             }
-            Err(reason) => own_answer(&self.worker, id, reason),
+            // A body that broke off while it was forwarded is the client's fault, whatever the backend made of it.
+            Err(reason) => match self.verdict.fault(number) {
+                Some(fault) => answer::fault(&self.worker, fault),
+                None => own_answer(&self.worker, id, reason),
+            },
         }
     }
 

@@ -7,6 +7,8 @@ mod accept;
 mod balance_threads;
 mod bind;
 mod connection;
+mod guard;
+mod timers;
 mod worker;
 
 use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
@@ -15,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::proxy::ProxyOptions;
 pub use bind::bind;
+pub(crate) use guard::Verdict;
+pub(crate) use timers::Deadline;
 pub(crate) use worker::Worker;
 
 use crate::{proxy::RetryBudget, shared::Shared};

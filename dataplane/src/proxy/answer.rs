@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 
 use super::body::ProxyBody;
-use crate::{metrics::OwnAnswer, server::Worker};
+use crate::{http1::Fault, metrics::OwnAnswer, server::Worker};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -21,7 +21,19 @@ pub(super) fn request_id<B>(request: &Request<B>) -> Option<HeaderValue> {
 /// The answer for `reason`, under the client's request id or a new one.
 pub(super) fn own_answer(worker: &Worker, id: Option<HeaderValue>, reason: OwnAnswer) -> Response<ProxyBody> {
     worker.shared.metrics.requests.own_answer(reason);
-    let (status, body) = problem(reason);
+    answer(worker, id, problem(reason))
+}
+
+/// The answer to a request that must not be forwarded.
+pub(super) fn fault(worker: &Worker, fault: Fault) -> Response<ProxyBody> {
+    worker.shared.metrics.requests.own_answer(match fault {
+        Fault::Slow => OwnAnswer::RequestTimeout,
+        _ => OwnAnswer::BadRequest,
+    });
+    answer(worker, None, fault_problem(fault))
+}
+
+fn answer(worker: &Worker, id: Option<HeaderValue>, (status, body): Problem) -> Response<ProxyBody> {
     let mut response = Response::new(ProxyBody::full(Bytes::from_static(body.as_bytes())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -63,7 +75,9 @@ macro_rules! problem {
     };
 }
 
-fn problem(reason: OwnAnswer) -> (StatusCode, &'static str) {
+type Problem = (StatusCode, &'static str);
+
+fn problem(reason: OwnAnswer) -> Problem {
     match reason {
         OwnAnswer::OverLimit => problem!(
             TOO_MANY_REQUESTS,
@@ -104,16 +118,61 @@ fn problem(reason: OwnAnswer) -> (StatusCode, &'static str) {
     }
 }
 
+fn fault_problem(fault: Fault) -> Problem {
+    macro_rules! bad_request {
+        ($detail:literal) => {
+            problem!(BAD_REQUEST, 400, "Bad Request", $detail)
+        };
+    }
+    match fault {
+        Fault::RequestLine => bad_request!("The request line is not 'method target HTTP/1.1'."),
+        Fault::Target => bad_request!("The request target is not one that its method takes, or has a forbidden byte."),
+        Fault::LineEnd => bad_request!("A line does not end with CR LF, or holds a CR or LF elsewhere."),
+        Fault::Field => bad_request!("A header field is not 'name: value' of allowed bytes."),
+        Fault::Host => bad_request!("Host is missing, given twice, not a host, or not that of the target."),
+        Fault::ContentLength => {
+            bad_request!("Content-Length is not one decimal number, or stands beside Transfer-Encoding.")
+        }
+        Fault::TransferEncoding => bad_request!("Transfer-Encoding is given twice, or in HTTP/1.0."),
+        Fault::Chunk => bad_request!("The chunked body is malformed."),
+        Fault::Coding => {
+            problem!(NOT_IMPLEMENTED, 501, "Not Implemented", "No transfer coding other than 'chunked' is supported.")
+        }
+        Fault::Method => {
+            problem!(NOT_IMPLEMENTED, 501, "Not Implemented", "The methods CONNECT and TRACE are not supported.")
+        }
+        Fault::Version => problem!(
+            HTTP_VERSION_NOT_SUPPORTED,
+            505,
+            "HTTP Version Not Supported",
+            "Only HTTP/1.1 and HTTP/1.0 are supported here."
+        ),
+        Fault::TargetTooLong => problem!(URI_TOO_LONG, 414, "URI Too Long", "The request line is longer than 8 KiB."),
+        Fault::HeadTooLarge => problem!(
+            REQUEST_HEADER_FIELDS_TOO_LARGE,
+            431,
+            "Request Header Fields Too Large",
+            "The request head has more than 32 KiB or 100 fields."
+        ),
+        Fault::Expectation => {
+            problem!(EXPECTATION_FAILED, 417, "Expectation Failed", "The only expectation is '100-continue'.")
+        }
+        Fault::Slow => {
+            problem!(REQUEST_TIMEOUT, 408, "Request Timeout", "The client did not send its request in time.")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_own_answer_is_a_problem_that_says_its_status() {
-        for reason in OwnAnswer::ALL {
-            let (status, body) = problem(reason);
+        let problems = OwnAnswer::ALL.map(problem).into_iter().chain(Fault::ALL.map(fault_problem));
+        for (status, body) in problems {
             let json: serde_json::Value = serde_json::from_str(body).unwrap();
-            assert_eq!(json["status"], status.as_u16(), "{reason:?}");
+            assert_eq!(json["status"], status.as_u16(), "{body}");
             assert_eq!(json["title"], status.canonical_reason().unwrap());
             assert_eq!(json["detail"], json["errors"]);
         }

@@ -1,24 +1,25 @@
 //! Forwarding a request: pick a backend, send, and where that is safe try another.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use hyper::{body::Incoming, upgrade};
-use tokio::time::sleep;
 
 use super::{
     body::{ProxyBody, UpstreamBody},
-    headers, tunnel,
+    headers,
+    outgoing::Outgoing,
+    tunnel,
 };
 use crate::{
     client::Client,
-    clock::{self, Nanos},
+    clock,
     metrics::OwnAnswer,
     pool::{Backend, InFlight},
-    server::Worker,
+    server::{Deadline, Worker},
     snapshot::Snapshot,
-    upstream::{self, ConnectError, RequestBody, SendError, Upstream},
+    upstream::{self, ConnectError, Upstream},
 };
 
 /// Most backends one request is tried on.
@@ -31,21 +32,14 @@ pub(super) struct Forward<'a> {
     pub(super) client: &'a Client,
     pub(super) peer: SocketAddr,
     pub(super) peer_ip: &'a HeaderValue,
+    /// Of the connection: by when the backend must have answered.
+    pub(super) answer_due: &'a Arc<Deadline>,
 }
 
 /// An answer, and whose it is.
 pub(super) struct Forwarded {
     pub(super) response: Response<ProxyBody>,
     pub(super) backend: Arc<Backend>,
-}
-
-/// A request that can be sent, perhaps more than once.
-struct Outgoing {
-    request: Request<RequestBody>,
-    /// The head, kept where sending the request twice does no harm.
-    replay: Option<request::Parts>,
-    /// When a part of the body last left.
-    progress: Rc<Cell<Nanos>>,
 }
 
 /// One try that failed.
@@ -61,8 +55,9 @@ type Answered = (Response<Incoming>, Upstream);
 impl Forward<'_> {
     /// Forwards a request; an error says what to answer instead.
     pub(super) async fn run(&self, mut request: Request<Incoming>) -> Result<Forwarded, OwnAnswer> {
-        let websocket = headers::wants_websocket(&request).then(|| upgrade::on(&mut request));
-        let mut outgoing = self.outgoing(request, websocket.is_some())?;
+        let wants_websocket = request.body().is_end_stream() && headers::wants_websocket(&request);
+        let websocket = wants_websocket.then(|| upgrade::on(&mut request));
+        let mut outgoing = Outgoing::new(self, request, websocket.is_some())?;
         let mut tried = [0; MAX_BACKENDS];
         let mut reason = OwnAnswer::NoBackend;
         for attempt in 0..MAX_BACKENDS {
@@ -92,26 +87,6 @@ impl Forward<'_> {
             requests.retried();
         }
         granted
-    }
-
-    /// The request as it goes to a backend.
-    fn outgoing(&self, request: Request<Incoming>, websocket: bool) -> Result<Outgoing, OwnAnswer> {
-        let (mut parts, body) = request.into_parts();
-        origin_form(&mut parts)?;
-        parts.version = Version::HTTP_11;
-        parts.extensions.clear();
-        // hyper answers `Expect: 100-continue` itself, when the body is first asked for.
-        parts.headers.remove(header::EXPECT);
-        headers::strip_hop_by_hop(&mut parts.headers);
-        let peer_trusted = self.snapshot.client_rules.trusts(self.peer.ip());
-        headers::add_forwarded(&mut parts.headers, &headers::Forwarded { peer: self.peer_ip, peer_trusted });
-        if websocket {
-            headers::insert_websocket(&mut parts.headers);
-        }
-        let replay = (body.is_end_stream() && is_idempotent(&parts.method) && !websocket).then(|| parts.clone());
-        let progress = Rc::new(Cell::new(clock::now()));
-        let request = Request::from_parts(parts, RequestBody::new(body, progress.clone()));
-        Ok(Outgoing { request, replay, progress })
     }
 
     /// Sends the request to one backend, on an idle connection if there is one.
@@ -152,27 +127,20 @@ impl Forward<'_> {
 
     /// Sends the request on a connection and waits for the head of the answer.
     async fn exchange(&self, mut upstream: Upstream, outgoing: Outgoing) -> Result<Answered, Failure> {
-        let Outgoing { request, replay, progress } = outgoing;
-        progress.set(clock::now());
+        let Outgoing { request, replay, websocket } = outgoing;
+        self.answer_due.set(self.worker.options.response_timeout);
         let answer = tokio::select! {
             biased;
             answer = upstream.send(request) => answer,
-            () = self.too_slow(&progress) => return Err(Failure { reason: OwnAnswer::Timeout, again: None }),
+            () = self.answer_due.passed() => return Err(Failure { reason: OwnAnswer::Timeout, again: None }),
         };
-        answer.map(|response| (response, upstream)).map_err(|error| {
-            tracing::debug!(error = %error.error, "no answer from backend");
-            Failure { reason: OwnAnswer::BadGateway, again: again(error, replay, progress) }
-        })
-    }
-
-    /// Done when nothing of the request's body has left for the response time-out.
-    async fn too_slow(&self, progress: &Cell<Nanos>) {
-        let limit = self.worker.options.response_timeout;
-        loop {
-            let quiet = std::time::Duration::from_nanos(clock::now().since(progress.get()));
-            match limit.checked_sub(quiet) {
-                Some(left) if !left.is_zero() => sleep(left).await,
-                _ => return,
+        self.answer_due.clear();
+        match answer {
+            Ok(response) if is_sound(&response, websocket) => Ok((response, upstream)),
+            Ok(_) => Err(Failure { reason: OwnAnswer::BadGateway, again: None }),
+            Err(error) => {
+                tracing::debug!(error = %error.error, "no answer from backend");
+                Err(Failure { reason: OwnAnswer::BadGateway, again: Outgoing::again(error, replay, websocket) })
             }
         }
     }
@@ -206,38 +174,15 @@ impl Forward<'_> {
     }
 }
 
-/// What is left of a request that got no answer: itself if it never left, or its copy.
-fn again(error: SendError, replay: Option<request::Parts>, progress: Rc<Cell<Nanos>>) -> Option<Box<Outgoing>> {
-    if error.error.is_parse() {
-        // The backend did answer, though not in HTTP: it may have done what was asked.
-        return None;
-    }
-    if let Some(request) = error.unsent {
-        return Some(Box::new(Outgoing { request, replay, progress }));
-    }
-    let parts = replay?;
-    let request = Request::from_parts(parts.clone(), RequestBody::empty());
-    Some(Box::new(Outgoing { request, replay: Some(parts), progress }))
-}
-
-/// RFC 9110 section 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::TRACE)
-}
-
-/// Turns an absolute-form target into origin-form, its authority into Host (RFC 9112 section 3.2.2). Bytes of path and
-/// query stay as they are.
-fn origin_form(parts: &mut request::Parts) -> Result<(), OwnAnswer> {
-    if parts.method == Method::CONNECT {
-        return Err(OwnAnswer::BadRequest);
-    }
-    if let Some(authority) = parts.uri.authority() {
-        let host = HeaderValue::try_from(authority.as_str()).map_err(|_| OwnAnswer::BadRequest)?;
-        parts.headers.insert(header::HOST, host);
-        parts.uri = match parts.uri.path_and_query() {
-            Some(path_and_query) => Uri::from(path_and_query.clone()),
-            None => Uri::from_static("/"),
-        };
-    }
-    Ok(())
+/// Whether an answer is one that can be passed on. hyper refuses what it cannot parse; this is what it lets pass.
+fn is_sound(response: &Response<Incoming>, asked_to_switch: bool) -> bool {
+    let (headers, status) = (response.headers(), response.status());
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding_is_sound = match (codings.next(), codings.next()) {
+        (None, _) => lengths <= 1,
+        (Some(coding), None) => lengths == 0 && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    coding_is_sound && (status != StatusCode::SWITCHING_PROTOCOLS || asked_to_switch)
 }

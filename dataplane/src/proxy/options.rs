@@ -9,8 +9,12 @@ pub struct ProxyOptions {
     pub connect_timeout: Duration,
     /// From the last byte of the request to the first of the answer's head.
     pub response_timeout: Duration,
-    /// For a client to send the head of a request, and to stay idle between two.
+    /// For a client to send the head of a request.
     pub header_timeout: Duration,
+    /// For a client to begin the next request on its connection.
+    pub keep_alive_timeout: Duration,
+    /// Between two parts of a request's body, and for a client to take a part of its answer.
+    pub client_idle_timeout: Duration,
     /// How long an unused connection to a backend is kept.
     pub upstream_idle_timeout: Duration,
     /// Unused connections kept to one backend, per thread.
@@ -25,6 +29,8 @@ impl Default for ProxyOptions {
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(60),
+            client_idle_timeout: Duration::from_secs(30),
             upstream_idle_timeout: Duration::from_secs(30),
             upstream_idle_max: 128,
             access_log: false,

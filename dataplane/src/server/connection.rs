@@ -1,16 +1,20 @@
 //! One client connection, from accept to close.
 
-use std::{pin::pin, rc::Rc};
+use std::{pin::pin, rc::Rc, sync::Arc};
 
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Worker, balance_threads::Counted};
+use super::{
+    Verdict, Worker,
+    balance_threads::Counted,
+    guard::{Guard, SocketTimeouts},
+};
 use crate::proxy::Proxy;
 
-/// Largest request head in bytes.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// hyper's read buffer at most; larger than the largest head that passes the guard.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Serves a connection until either side ends it; on shutdown the request in flight is the last.
 pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, counted: Counted) {
@@ -19,15 +23,15 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, counted: Counte
     // A failure costs latency, not correctness.
     let _ = stream.set_nodelay(true);
     worker.shared.metrics.connections.accepted();
-    let proxy = Rc::new(Proxy::new(worker.clone(), peer));
+    let verdict = Arc::new(Verdict::default());
+    let guard = Guard::new(stream, verdict.clone(), &worker.timers, timeouts(&worker));
+    let proxy = Rc::new(Proxy::new(worker.clone(), peer, verdict));
     let service = service_fn(|request| proxy.clone().handle(request));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(worker.options.header_timeout)
-        .max_buf_size(MAX_HEAD_BYTES)
+        .max_buf_size(MAX_BUFFER_BYTES)
         // A client that has said all it wants may close its side and still wait for the answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let result = tokio::select! {
@@ -42,4 +46,13 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, counted: Counte
         tracing::debug!(%peer, %error, "connection ended");
     }
     worker.shared.metrics.connections.closed();
+}
+
+fn timeouts(worker: &Worker) -> SocketTimeouts {
+    let options = &worker.options;
+    SocketTimeouts {
+        head: options.header_timeout,
+        keep_alive: options.keep_alive_timeout,
+        idle: options.client_idle_timeout,
+    }
 }

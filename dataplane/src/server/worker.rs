@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     ServeOptions, accept,
     balance_threads::{Handed, Threads},
+    timers::{TICK, Timers},
 };
 use crate::{
     clock::{self, Nanos},
@@ -54,6 +55,8 @@ pub(crate) struct Worker {
     pub(crate) options: ProxyOptions,
     /// Retries left, for all threads together.
     pub(crate) budget: Arc<RetryBudget>,
+    /// Time-outs of this thread's connections.
+    pub(crate) timers: Arc<Timers>,
     /// Header values are made here.
     pub(crate) values: ValueArena,
     snapshot: RefCell<Option<LocalSnapshot>>,
@@ -71,12 +74,14 @@ impl WorkerOptions {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let worker = Rc::new(Worker::new(self));
             let sweeper = tokio::task::spawn_local(sweep_every_second(worker.clone()));
+            let ticker = tokio::task::spawn_local(tick(worker.timers.clone()));
             accept::accept(&worker, listener, inbox).await;
             worker.tasks.close();
             if timeout(grace, worker.tasks.wait()).await.is_err() {
                 tracing::warn!(connections = worker.tasks.len(), "grace time is over; cutting connections");
             }
             sweeper.abort();
+            ticker.abort();
             Ok(())
         })
     }
@@ -93,6 +98,7 @@ impl Worker {
             shared,
             options: serve.proxy,
             budget,
+            timers: Timers::new(),
             values: ValueArena::default(),
             snapshot: RefCell::default(),
             idle,
@@ -161,5 +167,14 @@ async fn sweep_every_second(worker: Rc<Worker>) {
     loop {
         ticks.tick().await;
         worker.sweep();
+    }
+}
+
+async fn tick(timers: Arc<Timers>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        timers.tick(clock::now());
     }
 }

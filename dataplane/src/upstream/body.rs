@@ -1,33 +1,38 @@
 //! The body of a request on its way to a backend: what the client sends, streamed, never collected.
 
 use std::{
-    cell::Cell,
     pin::Pin,
-    rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::clock::{self, Nanos};
+use crate::server::Deadline;
 
-/// A request body. Tells when it last made progress, so that a slow upload is not mistaken for a slow backend.
-pub(crate) struct RequestBody {
-    incoming: Option<Incoming>,
-    progress: Rc<Cell<Nanos>>,
+/// A request body.
+pub(crate) struct RequestBody(Option<Sending>);
+
+struct Sending {
+    incoming: Incoming,
+    /// When the backend must have answered; counts from the last part of the body that left, so that a slow upload is
+    /// not mistaken for a slow backend.
+    answer_due: Arc<Deadline>,
+    patience: Duration,
 }
 
 impl RequestBody {
-    /// The client's body. `progress` is set to the time whenever a part of it leaves.
-    pub(crate) fn new(incoming: Incoming, progress: Rc<Cell<Nanos>>) -> Self {
-        Self { incoming: Some(incoming), progress }
+    /// The client's body. Sets `answer_due` to `patience` from now whenever a part of it leaves.
+    pub(crate) fn new(incoming: Incoming, answer_due: Arc<Deadline>, patience: Duration) -> Self {
+        Self(Some(Sending { incoming, answer_due, patience }))
     }
 
-    /// No body, for a request that is sent again.
+    /// No body.
     pub(crate) fn empty() -> Self {
-        Self { incoming: None, progress: Rc::default() }
+        Self(None)
     }
 }
 
@@ -36,19 +41,19 @@ impl Body for RequestBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(incoming) = self.incoming.as_mut() else { return Poll::Ready(None) };
-        let frame = Pin::new(incoming).poll_frame(cx);
-        if frame.is_ready() {
-            self.progress.set(clock::now());
+        let Some(sending) = self.0.as_mut() else { return Poll::Ready(None) };
+        let frame = Pin::new(&mut sending.incoming).poll_frame(cx);
+        if frame.is_ready() && sending.answer_due.is_set() {
+            sending.answer_due.set(sending.patience);
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.0.as_ref().is_none_or(|sending| sending.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |sending| sending.incoming.size_hint())
     }
 }

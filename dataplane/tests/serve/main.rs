@@ -6,5 +6,7 @@ mod backend;
 mod plane;
 
 mod forwarding;
+mod hostile;
 mod keep_alive;
 mod shutdown;
+mod upgrade;

@@ -135,6 +135,13 @@ impl Client {
         answer
     }
 
+    /// This many bytes.
+    pub(crate) fn exactly(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// Everything up to the close of the connection, however it is closed.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = Vec::new();

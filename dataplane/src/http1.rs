@@ -1,0 +1,19 @@
+//! A strict scanner for HTTP/1 requests, so that nothing ambiguous gets past it.
+//!
+//! hyper parses requests and is lenient where RFC 9112 lets a recipient be. A proxy cannot afford that: what it takes
+//! for one message its backend may take for two. So each head, chunk line and trailer is checked here, byte by byte,
+//! before hyper sees it. The scanner keeps no copy and changes nothing; it answers how many bytes may pass.
+//!
+//! Pure: bytes in, verdict out.
+
+mod chars;
+mod chunked;
+mod fault;
+mod field;
+mod head;
+mod host;
+mod scanner;
+
+pub use fault::Fault;
+pub use head::{Framing, RequestHead, scan_head};
+pub use scanner::{Scan, Scanner};

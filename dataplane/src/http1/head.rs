@@ -1,0 +1,371 @@
+//! The head of a request (RFC 9112 sections 2 to 6, RFC 9110 section 7.2).
+
+use super::{Fault, chars, field, host};
+
+/// Longest request line, bytes.
+const MAX_LINE_BYTES: usize = 8 * 1024;
+/// Largest head, bytes.
+pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// Most fields; hyper's own bound.
+const MAX_FIELDS: usize = 100;
+/// Empty lines before a request that are passed over (RFC 9112 section 2.2).
+const MAX_LEADING_LINES: usize = 2;
+
+/// How long the body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// This many bytes, perhaps 0.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+}
+
+/// A valid head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Bytes up to and with the empty line.
+    pub length: usize,
+    /// How long the body is.
+    pub framing: Framing,
+    /// What follows may be another protocol, if the answer is 101.
+    pub upgrade: bool,
+}
+
+/// Checks the head that `bytes` begin with. `Ok(None)`: it is not complete, and nothing is wrong so far.
+///
+/// `seen` bytes were looked at by earlier calls; it is kept up to date, so that a head that trickles in costs no more
+/// than one that comes at once.
+pub fn scan_head(bytes: &[u8], seen: &mut usize) -> Result<Option<RequestHead>, Fault> {
+    match end_of_head(bytes, seen)? {
+        Some(length) => check(&bytes[..length]).map(Some),
+        None if bytes.len() > MAX_HEAD_BYTES => Err(Fault::HeadTooLarge),
+        None => check_request_line(bytes).map(|()| None),
+    }
+}
+
+/// Of a head that is not complete: who says `GET /` alone (HTTP/0.9) will not say more.
+fn check_request_line(bytes: &[u8]) -> Result<(), Fault> {
+    match field::next_line(without_leading_lines(bytes))? {
+        Some((line, _)) => RequestLine::parse(line).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn without_leading_lines(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    for _ in 0..MAX_LEADING_LINES {
+        rest = rest.strip_prefix(b"\r\n").unwrap_or(rest);
+    }
+    rest
+}
+
+/// Where the head ends, if it does. Every line that has ended must have ended well.
+fn end_of_head(bytes: &[u8], seen: &mut usize) -> Result<Option<usize>, Fault> {
+    let leading = bytes.len() - without_leading_lines(bytes).len();
+    *seen = (*seen).max(leading);
+    while let Some(offset) = memchr::memchr(b'\n', &bytes[*seen..]) {
+        let lf = *seen + offset;
+        if lf == 0 || bytes[lf - 1] != b'\r' {
+            return Err(Fault::LineEnd);
+        }
+        let line = *seen;
+        *seen = lf + 1;
+        if lf + 1 > MAX_HEAD_BYTES {
+            return Err(Fault::HeadTooLarge);
+        }
+        if line + 1 == lf {
+            return Ok(Some(lf + 1));
+        }
+    }
+    // `seen` stays at the start of the last, incomplete line.
+    if *seen == leading && bytes.len() - leading > MAX_LINE_BYTES { Err(Fault::TargetTooLong) } else { Ok(None) }
+}
+
+fn check(head: &[u8]) -> Result<RequestHead, Fault> {
+    let (line, mut rest) = field::next_line(without_leading_lines(head))?.ok_or(Fault::RequestLine)?;
+    let line = RequestLine::parse(line)?;
+    let mut fields = Fields::default();
+    while let Some((line, after)) = field::next_line(rest)? {
+        if line.is_empty() {
+            break;
+        }
+        fields.take(line)?;
+        rest = after;
+    }
+    fields.check_host(&line)?;
+    let framing = fields.framing(&line)?;
+    Ok(RequestHead { length: head.len(), framing, upgrade: fields.upgrade })
+}
+
+struct RequestLine<'a> {
+    /// Of an absolute-form target.
+    authority: Option<&'a [u8]>,
+    is_http_10: bool,
+}
+
+impl<'a> RequestLine<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, Fault> {
+        if line.len() > MAX_LINE_BYTES {
+            return Err(Fault::TargetTooLong);
+        }
+        let mut parts = line.split(|b| *b == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Fault::RequestLine);
+        };
+        if !chars::is_token(method) {
+            return Err(Fault::RequestLine);
+        }
+        let is_http_10 = parse_version(version)?;
+        if method == b"CONNECT" || method == b"TRACE" {
+            return Err(Fault::Method);
+        }
+        Ok(Self { authority: parse_target(method, target)?, is_http_10 })
+    }
+}
+
+/// Whether it is HTTP/1.0.
+fn parse_version(version: &[u8]) -> Result<bool, Fault> {
+    match version {
+        b"HTTP/1.1" => Ok(false),
+        b"HTTP/1.0" => Ok(true),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            Err(Fault::Version)
+        }
+        _ => Err(Fault::RequestLine),
+    }
+}
+
+/// The authority of an absolute-form target; `None` for the other forms.
+fn parse_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
+    if target == b"*" {
+        return if method == b"OPTIONS" { Ok(None) } else { Err(Fault::Target) };
+    }
+    if !chars::is_target(target) {
+        return Err(Fault::Target);
+    }
+    if target.starts_with(b"/") {
+        return Ok(None);
+    }
+    let after = strip_scheme(target).ok_or(Fault::Target)?;
+    let end = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
+    if host::is_authority(&after[..end]) { Ok(Some(&after[..end])) } else { Err(Fault::Target) }
+}
+
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = target.split_at_checked(b"http://".len())?;
+    scheme.eq_ignore_ascii_case(b"http://").then_some(rest)
+}
+
+/// The fields that decide where a message goes and where it ends.
+#[derive(Default)]
+struct Fields<'a> {
+    count: usize,
+    host: Option<&'a [u8]>,
+    content_length: Option<u64>,
+    chunked: bool,
+    upgrade: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, line: &'a [u8]) -> Result<(), Fault> {
+        self.count += 1;
+        if self.count > MAX_FIELDS {
+            return Err(Fault::HeadTooLarge);
+        }
+        let (name, value) = field::split(line)?;
+        // The length sorts out nearly every other field.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
+            6 if name.eq_ignore_ascii_case(b"expect") => expectation(value),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrade = true;
+                Ok(())
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            _ => Ok(()),
+        }
+    }
+
+    fn host(&mut self, value: &'a [u8]) -> Result<(), Fault> {
+        let valid = host::is_authority(value) && self.host.replace(value).is_none();
+        if valid { Ok(()) } else { Err(Fault::Host) }
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let number = decimal(value).filter(|_| self.content_length.is_none());
+        self.content_length = Some(number.ok_or(Fault::ContentLength)?);
+        Ok(())
+    }
+
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Fault> {
+        if std::mem::replace(&mut self.chunked, true) {
+            return Err(Fault::TransferEncoding);
+        }
+        if value.eq_ignore_ascii_case(b"chunked") { Ok(()) } else { Err(Fault::Coding) }
+    }
+
+    fn check_host(&self, line: &RequestLine<'_>) -> Result<(), Fault> {
+        match (self.host, line.authority) {
+            (None, _) if !line.is_http_10 => Err(Fault::Host),
+            (Some(host), Some(authority)) if !host::same(host, authority) => Err(Fault::Host),
+            _ => Ok(()),
+        }
+    }
+
+    fn framing(&self, line: &RequestLine<'_>) -> Result<Framing, Fault> {
+        match (self.chunked, self.content_length) {
+            (true, Some(_)) => Err(Fault::ContentLength),
+            (true, None) if line.is_http_10 => Err(Fault::TransferEncoding),
+            (true, None) => Ok(Framing::Chunked),
+            (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
+        }
+    }
+}
+
+/// RFC 9110 section 10.1.1.
+fn expectation(value: &[u8]) -> Result<(), Fault> {
+    if value.eq_ignore_ascii_case(b"100-continue") { Ok(()) } else { Err(Fault::Expectation) }
+}
+
+/// 1*DIGIT, far below what any length arithmetic could overflow on.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let valid = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let number: u64 = std::str::from_utf8(digits).ok().filter(|_| valid)?.parse().ok()?;
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(head: &str) -> Result<Option<RequestHead>, Fault> {
+        scan_head(head.as_bytes(), &mut 0)
+    }
+
+    fn ok(head: &str) -> RequestHead {
+        scan(head)
+            .unwrap_or_else(|fault| panic!("{head:?}: {fault:?}"))
+            .unwrap_or_else(|| panic!("{head:?} is partial"))
+    }
+
+    #[test]
+    fn plain_heads_pass() {
+        for line in [
+            "GET / HTTP/1.1",
+            "get /a%2Fb/../c?x=%zz&&y=\"{|}' HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "M-SEARCH http://h/x HTTP/1.1",
+            "GET http://H:80?q HTTP/1.1",
+        ] {
+            let head = ok(&format!("{line}\r\nhost: h\r\nX:\t v \t\r\nY:\r\n\r\nrest"));
+            assert_eq!(head.framing, Framing::Length(0));
+        }
+        assert_eq!(ok("GET / HTTP/1.0\r\n\r\n").length, 18);
+        assert_eq!(ok("\r\n\r\nGET / HTTP/1.0\r\n\r\n").length, 22);
+        assert_eq!(ok("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\n\r\n").framing, Framing::Length(7));
+        assert_eq!(ok("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked \r\n\r\n").framing, Framing::Chunked);
+        assert!(ok("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n").upgrade);
+    }
+
+    #[test]
+    fn request_lines_that_are_none() {
+        for (line, fault) in [
+            ("GET /", Fault::RequestLine),
+            ("GET  / HTTP/1.1", Fault::RequestLine),
+            ("GET / HTTP/1.1 ", Fault::RequestLine),
+            (" GET / HTTP/1.1", Fault::RequestLine),
+            ("GET\t/ HTTP/1.1", Fault::RequestLine),
+            ("G(T / HTTP/1.1", Fault::RequestLine),
+            ("GET / http/1.1", Fault::RequestLine),
+            ("GET / HTTP/1.10", Fault::RequestLine),
+            ("GET / HTTP/2.0", Fault::Version),
+            ("GET / HTTP/9.9", Fault::Version),
+            ("GET / HTTP/1.2", Fault::Version),
+            ("GET * HTTP/1.1", Fault::Target),
+            ("GET a HTTP/1.1", Fault::Target),
+            ("GET /a#b HTTP/1.1", Fault::Target),
+            ("GET /\u{e9} HTTP/1.1", Fault::Target),
+            ("GET /\u{0} HTTP/1.1", Fault::Target),
+            ("GET ftp://h/ HTTP/1.1", Fault::Target),
+            ("GET http:// HTTP/1.1", Fault::Target),
+            ("GET http://u@h/ HTTP/1.1", Fault::Target),
+            ("CONNECT h:80 HTTP/1.1", Fault::Method),
+            ("TRACE / HTTP/1.1", Fault::Method),
+        ] {
+            assert_eq!(scan(&format!("{line}\r\nHost: h\r\n\r\n")), Err(fault), "{line}");
+        }
+    }
+
+    #[test]
+    fn fields_that_are_refused() {
+        for (fields, fault) in [
+            ("", Fault::Host),
+            ("Host: h\r\nHost: h\r\n", Fault::Host),
+            ("Host:\r\n", Fault::Host),
+            ("Host: a:b\r\n", Fault::Host),
+            ("Host: u@a\r\n", Fault::Host),
+            ("Host: a#b\r\n", Fault::Host),
+            ("Host: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", Fault::ContentLength),
+            ("Host: h\r\nContent-Length: +5\r\n", Fault::ContentLength),
+            ("Host: h\r\nContent-Length: -5\r\n", Fault::ContentLength),
+            ("Host: h\r\nContent-Length: 5,5\r\n", Fault::ContentLength),
+            ("Host: h\r\nContent-Length: 5\r\nContent-Length: 5\r\n", Fault::ContentLength),
+            ("Host: h\r\nContent-Length:\r\n", Fault::ContentLength),
+            ("Host: h\r\nContent-Length: 0x5\r\n", Fault::ContentLength),
+            ("Host: h\r\nContent-Length: 18446744073709551621\r\n", Fault::ContentLength),
+            ("Host: h\r\nTransfer-Encoding: gzip, chunked\r\n", Fault::Coding),
+            ("Host: h\r\nTransfer-Encoding: chunked, chunked\r\n", Fault::Coding),
+            ("Host: h\r\nTransfer-Encoding: identity\r\n", Fault::Coding),
+            ("Host: h\r\nTransfer-Encoding: xchunked\r\n", Fault::Coding),
+            ("Host: h\r\nTransfer-Encoding:\r\n", Fault::Coding),
+            ("Host: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Fault::TransferEncoding),
+            ("Host: h\r\nTransfer-Encoding : chunked\r\n", Fault::Field),
+            ("Host: h\r\nTransfer-Encoding\u{b}: chunked\r\n", Fault::Field),
+            ("Host: h\r\nTransfer-Encoding: \u{b}chunked\r\n", Fault::Field),
+            ("Host: h\r\n folded: x\r\n", Fault::Field),
+            ("Host: h\r\nX: a\r\n b\r\n", Fault::Field),
+            ("Host: h\r\nX: a\u{0}b\r\n", Fault::Field),
+            ("Host: h\r\n: x\r\n", Fault::Field),
+            ("Host: h\r\nno colon\r\n", Fault::Field),
+            ("Host: h\r\nX: a\rb\r\n", Fault::LineEnd),
+            ("Host: h\nX: a\r\n", Fault::LineEnd),
+            ("Host: h\r\r\n", Fault::LineEnd),
+            ("Host: h\r\nExpect: y\r\n", Fault::Expectation),
+        ] {
+            assert_eq!(scan(&format!("GET / HTTP/1.1\r\n{fields}\r\n")), Err(fault), "{fields:?}");
+        }
+        assert_eq!(scan("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Fault::TransferEncoding));
+        assert_eq!(scan("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n"), Err(Fault::Host));
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let long = "x".repeat(MAX_LINE_BYTES);
+        assert_eq!(scan(&format!("GET /{long}")), Err(Fault::TargetTooLong));
+        assert_eq!(scan(&format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n")), Err(Fault::TargetTooLong));
+        let fields = "X: y\r\n".repeat(MAX_FIELDS);
+        assert_eq!(scan(&format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n")), Err(Fault::HeadTooLarge));
+        let large = "x".repeat(MAX_HEAD_BYTES);
+        assert_eq!(scan(&format!("GET / HTTP/1.1\r\nHost: h\r\nX: {large}")), Err(Fault::HeadTooLarge));
+        assert_eq!(scan(&format!("GET / HTTP/1.1\r\nHost: h\r\nX: {large}\r\n\r\n")), Err(Fault::HeadTooLarge));
+    }
+
+    #[test]
+    fn a_bare_line_feed_is_refused_before_the_head_is_complete() {
+        assert_eq!(scan("GET / HTTP/1.1\n"), Err(Fault::LineEnd));
+        assert_eq!(scan("\nGET / HTTP/1.1\r\n"), Err(Fault::LineEnd));
+    }
+
+    #[test]
+    fn a_head_may_come_in_any_pieces() {
+        let head = b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n";
+        let mut seen = 0;
+        for end in 0..head.len() {
+            assert_eq!(scan_head(&head[..end], &mut seen), Ok(None), "{end}");
+        }
+        assert_eq!(scan_head(head, &mut seen).unwrap().unwrap().framing, Framing::Length(3));
+    }
+}
