@@ -93,3 +93,6 @@ pub(crate) fn touched(changes: &Changes) -> BTreeSet<Box<str>> {
     let upserted = changes.upserted.iter().map(|(id, _)| id.as_str().into());
     upserted.chain(changes.deleted.iter().map(|id| id.as_str().into())).collect()
 }
+
+#[cfg(test)]
+mod tests;

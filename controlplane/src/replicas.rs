@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 #[derive(Clone, Debug)]
 pub(crate) struct Replica {
     pub(crate) version: String,
-    /// Last revision acknowledged; 0 before the first.
+    /// Last revision acknowledged, or named when the stream began; 0: none.
     pub(crate) revision: u64,
     pub(crate) connected: Instant,
     pub(crate) last_seen: Instant,
@@ -40,13 +40,13 @@ impl Replicas {
         Self { by_id: Mutex::default(), streams: AtomicU64::new(0), metrics }
     }
 
-    /// Enters a data plane for as long as the answer lives.
-    pub(crate) fn join(self: &Arc<Self>, id: String, version: String) -> Membership {
+    /// Enters a data plane, which says that it holds `revision`, for as long as the answer lives.
+    pub(crate) fn join(self: &Arc<Self>, id: String, version: String, revision: u64) -> Membership {
         let stream = self.streams.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let replica = Replica {
             version,
-            revision: 0,
+            revision,
             connected: now,
             last_seen: now,
             last_refusal: String::new(),
@@ -56,6 +56,7 @@ impl Replicas {
         let mut by_id = self.lock();
         by_id.insert(id.clone(), replica);
         self.metrics.replicas(by_id.len());
+        self.metrics.replica_revision(&id, revision);
         drop(by_id);
         Membership { replicas: self.clone(), id, stream }
     }

@@ -171,6 +171,7 @@ async fn a_replica_that_was_away_gets_only_what_it_missed() {
     replica.step().await;
     let mut replica = replica.reconnect(running.channel()).await;
     // Nothing to send: the next step is the next change.
+    assert_eq!(status_of(&running, |_| true).await.revision, replica.hello.revision);
     set(running.channel(), "b", 1.0).await;
     assert!(!replica.step().await[0].full);
     // As if away: these come while it is not listening.

@@ -88,8 +88,9 @@ impl Session {
             tracing::warn!(replica = hello.replica_id, theirs = hello.version, ours = VERSION, "versions differ");
         }
         let now = Instant::now();
+        let held = if hello.store_id == *image.borrow().store_id { hello.revision } else { 0 };
         Self {
-            replica: plane.replicas.join(hello.replica_id, hello.version),
+            replica: plane.replicas.join(hello.replica_id, hello.version, held),
             plane,
             image,
             states,

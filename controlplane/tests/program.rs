@@ -1,0 +1,109 @@
+//! The program itself: exit codes, signals, log lines.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::{BufRead, BufReader, Lines},
+    path::Path,
+    process::{Child, ChildStderr, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_controlplane"));
+    command.current_dir(dir).env_clear();
+    command
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    program(dir).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn validate_checks_and_starts_nothing() {
+    let dir = TempDir::new().unwrap();
+    let good = run(dir.path(), &["--validate"]);
+    assert_eq!((good.status.code(), stderr(&good).as_str()), (Some(0), ""));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    std::fs::write(dir.path().join("c.yaml"), "admin:\n  prt: 1\n").unwrap();
+    let bad = run(dir.path(), &["--validate", "--config", "c.yaml"]);
+    assert_eq!(bad.status.code(), Some(64));
+    assert_eq!(stderr(&bad), "controlplane: configuration: c.yaml:2: admin.prt: unknown key; did you mean port?\n");
+}
+
+#[test]
+fn exit_codes_say_whose_fault_it_is() {
+    let dir = TempDir::new().unwrap();
+    assert_eq!(run(dir.path(), &["--no-such-flag"]).status.code(), Some(2));
+    assert_eq!(run(dir.path(), &["--admin-host", "0.0.0.0"]).status.code(), Some(64));
+    let nowhere = run(dir.path(), &["--admin-port", "0", "--database-url", "sqlite:///nowhere/b.db"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("controlplane: database sqlite:///nowhere/b.db: "), "{}", stderr(&nowhere));
+}
+
+/// A control plane of its own process. Killed when dropped.
+struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Process {
+    fn start(dir: &Path) -> Self {
+        let args = ["--config", "c.yaml", "--admin-port", "0", "--log-format", "json"];
+        let mut child =
+            program(dir).args(args).env("BALANCER_ADMIN_TOKEN", "hush").stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next log line that holds `text`. Every line up to it is JSON without the token.
+    fn line(&mut self, text: &str) -> serde_json::Value {
+        for line in &mut self.lines {
+            let line = line.unwrap();
+            assert!(!line.contains("hush"));
+            let json = serde_json::from_str(&line).unwrap();
+            if line.contains(text) {
+                return json;
+            }
+        }
+        panic!("it ended without saying {text:?}");
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn signals_reload_and_stop() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("c.yaml");
+    std::fs::write(&file, "strategy: random").unwrap();
+    let mut process = Process::start(dir.path());
+    let listening = process.line("\"listening\"");
+    assert_eq!(listening["listener"], "admin");
+    assert!(listening["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+    std::fs::write(&file, "strategy: best").unwrap();
+    process.signal("-HUP");
+    let refused = process.line("stays as it was");
+    assert!(refused["error"].as_str().unwrap().contains("c.yaml:1: strategy: expected one of"), "{refused}");
+    std::fs::write(&file, "strategy: p2c").unwrap();
+    process.signal("-HUP");
+    assert_eq!(process.line("backends and settings applied")["settings"], true);
+    process.signal("-TERM");
+    process.line("\"stopping\"");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
