@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use dataplane::Shared;
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::mpsc};
@@ -41,6 +41,7 @@ pub(crate) async fn run(control: Control, data: Data, stop: &CancellationToken) 
             (control.await, ended)
         }
     };
-    control.context("control plane")?.context("control plane")?;
-    data.context("data plane")?.context("data plane")
+    // Their errors say their causes themselves; as causes of another error they would be said twice.
+    control?.map_err(|error| anyhow!("control plane: {error}"))?;
+    data?.map_err(|error| anyhow!("data plane: {error}"))
 }

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use controlplane::{
     config::{self, Config, ServerConfig},
     logging::LogFormat,
@@ -53,7 +53,7 @@ async fn serve(cli: &Cli, config: Config) -> Result<()> {
     let stop = CancellationToken::new();
     signals::on_terminate(stop.clone())?;
     let reload = controlplane::signals::on_hangup(cli.config.clone())?;
-    let listener = controlplane::listen(&config.admin).await?;
+    let listener = controlplane::listen(&config.admin).await.map_err(|error| anyhow!("{error}"))?;
     let admin = listener.local_addr()?;
     let mut registry = Registry::default();
     let data = data_plane(cli, &config, admin, &mut registry).await?;
