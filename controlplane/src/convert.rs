@@ -1,6 +1,7 @@
 //! Wire <-> domain. Nothing else but `grpc` and `hub` names generated types.
 
 mod backend;
+mod health_check;
 mod limit;
 mod settings;
 

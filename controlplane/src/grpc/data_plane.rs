@@ -1,9 +1,11 @@
 //! `DataPlaneService`.
 
 mod codec;
+mod greeting;
 mod outbox;
 mod position;
 mod session;
+mod told;
 
 use std::{
     convert::Infallible,

@@ -36,7 +36,7 @@ fn refuse(headers: &HeaderMap) -> Response {
 pub(super) async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let grpc = is_grpc(request.headers());
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    // gRPC routes are one wildcard per service; only paths of our own package are told apart, and only known services.
+    // A gRPC route is one wildcard for a whole service.
     let route = match matched {
         Some(_) if grpc => request.uri().path().to_owned(),
         Some(route) => route,
@@ -54,8 +54,9 @@ pub(super) async fn count(State(metrics): State<Arc<Metrics>>, request: Request,
 // A failed unary call has its status in the head; one that succeeded has it in the trailers, which are not waited for.
 fn count_grpc(metrics: &Metrics, route: &str, response: &Response) {
     let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok()?.parse().ok()).unwrap_or(0);
-    const UNIMPLEMENTED: i32 = tonic::Code::Unimplemented as i32;
-    let method = if code == UNIMPLEMENTED { "other" } else { route.trim_start_matches('/') };
+    // Only a call that was dispatched has a method that exists; others would let anybody invent labels.
+    let invented = [tonic::Code::Unimplemented as i32, tonic::Code::Unauthenticated as i32].contains(&code);
+    let method = if invented { "other" } else { route.trim_start_matches('/') };
     metrics.grpc_call(method, code);
 }
 

@@ -43,6 +43,9 @@ async fn grpc_asks_for_the_token() {
     let mut request = Request::new(GetStatusRequest {});
     request.metadata_mut().insert("authorization", "Bearer s3cret".parse().unwrap());
     within(client.get_status(request)).await.unwrap();
+    let page = send(running.address, "GET /metrics HTTP/1.1\r\nAuthorization: Bearer s3cret", b"").await.body;
+    assert!(page.contains(r#"grpc_calls_total{method="other",code="16"} 1"#), "strangers invent no labels: {page}");
+    assert!(page.contains(r#"grpc_calls_total{method="balancer.v1.StatusService/GetStatus",code="0"} 1"#), "{page}");
     drop(client);
     running.stop().await;
 }

@@ -1,6 +1,6 @@
 //! One data plane's stream.
 
-use std::{collections::BTreeMap, future, sync::Arc, time::Duration};
+use std::{future, sync::Arc};
 
 use balancer_proto::v1::{self, sync_request::Message as Up, sync_response::Message as Down};
 use tokio::{
@@ -10,21 +10,21 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use super::{
+    greeting::{greet, hello},
     outbox::Outbox,
     position::{Position, Refusals},
+    told::Told,
 };
 use crate::{
-    VERSION, convert,
-    health::{Health, States},
-    hub::{Fingerprint, Frame, FullFrames, Image, delta, encode, touched},
+    VERSION,
+    health::States,
+    hub::{Frame, FullFrames, Image, delta, encode, touched},
     plane::Plane,
     replicas::Membership,
 };
 
 /// A stream is given up after this many heartbeats that did not come.
 const MISSED: u32 = 3;
-/// Longest id or version of a data plane, in bytes.
-const MAX_NAME_BYTES: usize = 256;
 
 /// Serves a stream until either side ends it.
 pub(super) async fn run(plane: Plane, mut up: Streaming<v1::SyncRequest>, down: mpsc::Sender<Result<Frame, Status>>) {
@@ -39,21 +39,6 @@ pub(super) async fn run(plane: Plane, mut up: Streaming<v1::SyncRequest>, down: 
     }
 }
 
-async fn hello(up: &mut Streaming<v1::SyncRequest>, give_up: Duration) -> Result<v1::Hello, Status> {
-    let silent = |_| Status::deadline_exceeded("no Hello came");
-    let first = timeout(give_up, up.message()).await.map_err(silent)??;
-    let Some(Up::Hello(hello)) = first.and_then(|request| request.message) else {
-        return Err(Status::invalid_argument("hello: expected as the first message"));
-    };
-    let bad = |name: &str| name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control);
-    if hello.replica_id.is_empty() || bad(&hello.replica_id) || bad(&hello.version) {
-        return Err(Status::invalid_argument(format!(
-            "replica_id: expected 1 to {MAX_NAME_BYTES} bytes of printable text"
-        )));
-    }
-    Ok(hello)
-}
-
 struct Session {
     plane: Plane,
     replica: Membership,
@@ -66,7 +51,7 @@ struct Session {
     refusals: Refusals,
     /// Revision of the last full step sent; refusals of older steps are old news.
     full_revision: u64,
-    sent_states: BTreeMap<u64, Health>,
+    told: Told,
     last_sent: Instant,
     last_seen: Instant,
 }
@@ -99,7 +84,7 @@ impl Session {
             position,
             refusals: Refusals::default(),
             full_revision: 0,
-            sent_states: BTreeMap::new(),
+            told: Told::default(),
             last_sent: now,
             last_seen: now,
         }
@@ -251,15 +236,9 @@ impl Session {
     }
 
     fn send_health(&mut self, full: bool) {
-        let now = self.states.borrow_and_update().clone();
-        let gone = self.sent_states.keys().filter(|id| !now.contains_key(id)).map(|id| (*id, Health::Unknown));
-        let news = now.iter().filter(|(id, health)| self.sent_states.get(id) != Some(health)).map(|(id, h)| (*id, *h));
-        let entry = |(backend_id, health)| v1::BackendHealth { backend_id, health: convert::health(health).into() };
-        let backends: Vec<_> = gone.chain(news).map(entry).collect();
-        if full || !backends.is_empty() {
-            self.outbox.message(encode(Down::Health(v1::HealthUpdate { full, backends })));
+        if let Some(frame) = self.told.news(&self.states.borrow_and_update(), full) {
+            self.outbox.message(frame);
         }
-        self.sent_states = (*now).clone();
     }
 
     fn silent(&self) -> Status {
@@ -273,17 +252,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         tracing::info!(replica = self.replica.id(), "data plane disconnected");
     }
-}
-
-fn greet(hello: &v1::Hello, image: &Image) -> Position {
-    if hello.store_id != *image.store_id {
-        return Position::Nothing;
-    }
-    let (revision, fingerprint) = (hello.revision, Fingerprint::from_value(hello.fingerprint));
-    if revision > image.revision {
-        return Position::Ahead { revision, fingerprint, answers: 0 };
-    }
-    Position::At { revision, fingerprint }
 }
 
 async fn retry(position: &Position) {

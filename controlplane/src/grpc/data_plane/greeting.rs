@@ -1,0 +1,41 @@
+//! A data plane's first message.
+
+use std::time::Duration;
+
+use balancer_proto::v1::{self, sync_request::Message as Up};
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+
+use super::position::Position;
+use crate::hub::{Fingerprint, Image};
+
+/// Longest id or version of a data plane, in bytes.
+const MAX_NAME_BYTES: usize = 256;
+
+/// Waits for the Hello and checks what of it will stand in logs and metrics.
+pub(super) async fn hello(up: &mut Streaming<v1::SyncRequest>, give_up: Duration) -> Result<v1::Hello, Status> {
+    let silent = |_| Status::deadline_exceeded("no Hello came");
+    let first = timeout(give_up, up.message()).await.map_err(silent)??;
+    let Some(Up::Hello(hello)) = first.and_then(|request| request.message) else {
+        return Err(Status::invalid_argument("hello: expected as the first message"));
+    };
+    let bad = |name: &str| name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control);
+    if hello.replica_id.is_empty() || bad(&hello.replica_id) || bad(&hello.version) {
+        return Err(Status::invalid_argument(format!(
+            "replica_id: expected 1 to {MAX_NAME_BYTES} bytes of printable text"
+        )));
+    }
+    Ok(hello)
+}
+
+/// Where the data plane stands by its own account.
+pub(super) fn greet(hello: &v1::Hello, image: &Image) -> Position {
+    if hello.store_id != *image.store_id {
+        return Position::Nothing;
+    }
+    let (revision, fingerprint) = (hello.revision, Fingerprint::from_value(hello.fingerprint));
+    if revision > image.revision {
+        return Position::Ahead { revision, fingerprint, answers: 0 };
+    }
+    Position::At { revision, fingerprint }
+}
