@@ -12,7 +12,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) config: config::Args,
     #[command(flatten)]
-    pub(crate) proxy: ProxyArgs,
+    pub(crate) data_plane: DataPlaneArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
     /// Start three echo backends, on 127.0.0.1:8081 to 8083, and use them whatever the file says
@@ -26,30 +26,17 @@ pub(crate) struct Cli {
     pub(crate) validate: bool,
 }
 
-/// Flags of the proxy. They stay text here: the data plane reads them as it reads its own.
+/// Flags of the data plane that make sense here.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct ProxyArgs {
-    /// Threads that serve clients, 1 to 1024 [default: one per core]
-    #[arg(long, env = "BALANCER_THREADS", default_value = "", hide_default_value = true, value_name = "N")]
-    threads: String,
-    /// Client buckets to have room for
-    #[arg(long, env = "BALANCER_MAX_CLIENTS", default_value = "1000000", value_name = "N")]
-    max_clients: String,
-    /// Name of the data plane in status and logs [default: HOSTNAME-PID-RANDOM]
-    #[arg(long, env = "BALANCER_REPLICA_ID", default_value = "", hide_default_value = true, value_name = "NAME")]
-    replica_id: String,
+pub(crate) struct DataPlaneArgs {
+    #[command(flatten)]
+    proxy: dataplane::ProxyArgs,
     /// Directory that keeps the last good snapshot; none: the database is at hand
     #[arg(long, env = "BALANCER_STATE_DIR", default_value = "none", value_name = "DIR")]
     state_dir: String,
-    /// One log line per request: on or off
-    #[arg(long, env = "BALANCER_ACCESS_LOG", default_value = "off", value_name = "on|off")]
-    access_log: String,
-    /// Seconds that requests in flight get to finish at shutdown
-    #[arg(long, env = "BALANCER_GRACE_SECS", default_value = "30", value_name = "SECONDS")]
-    grace_secs: String,
 }
 
-impl ProxyArgs {
+impl DataPlaneArgs {
     /// The configuration of a data plane that serves on `listen` and follows the control plane at `admin`.
     pub(crate) fn config(
         &self,
@@ -62,11 +49,7 @@ impl ProxyArgs {
             token: token.map(Token::reveal).unwrap_or_default().into(),
             listen: listen.to_string(),
             state_dir: self.state_dir.clone(),
-            threads: self.threads.clone(),
-            max_clients: self.max_clients.clone(),
-            replica_id: self.replica_id.clone(),
-            access_log: self.access_log.clone(),
-            grace_secs: self.grace_secs.clone(),
+            proxy: self.proxy.clone(),
             // Nobody listens there: metrics and health are on the control plane's port. Logging has started already.
             admin_listen: "127.0.0.1:0".into(),
             admin_token: String::new(),

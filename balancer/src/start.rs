@@ -44,7 +44,7 @@ pub(crate) async fn run(mut cli: Cli) -> Result<()> {
 /// Everything that can be checked without listening.
 async fn validate(cli: &Cli, config: &Config) -> Result<()> {
     let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-    cli.proxy.config(proxy_address(&config.server).await?, unknown, config.admin.token.as_ref())?;
+    cli.data_plane.config(proxy_address(&config.server).await?, unknown, config.admin.token.as_ref())?;
     println!("the configuration is valid");
     Ok(())
 }
@@ -67,7 +67,7 @@ async fn serve(cli: &Cli, config: Config) -> Result<()> {
 /// A data plane that follows the control plane at `admin` and has no admin port of its own.
 async fn data_plane(cli: &Cli, config: &Config, admin: SocketAddr, registry: &mut Registry) -> Result<Data> {
     let listen = proxy_address(&config.server).await?;
-    let config = cli.proxy.config(listen, reachable(admin), config.admin.token.as_ref())?;
+    let config = cli.data_plane.config(listen, reachable(admin), config.admin.token.as_ref())?;
     let proxy = dataplane::server::bind(listen, config.threads).with_context(|| {
         format!(
             "cannot listen on {listen} (proxy): is another instance running? set server.port or BALANCER_SERVER_PORT"

@@ -2,14 +2,16 @@
 
 mod args;
 mod check;
+mod proxy_args;
 
 pub use args::Args;
+pub use proxy_args::ProxyArgs;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use http::Uri;
 
-use crate::logging::LogFormat;
+use crate::{logging::LogFormat, server::ServeOptions};
 
 /// A setting that cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,10 +46,8 @@ pub struct Config {
     pub max_clients: usize,
     /// Names this data plane to the control plane; unique per running one.
     pub replica_id: String,
-    /// Whether each request is logged in one line.
-    pub access_log: bool,
-    /// How long requests in flight may take to finish at shutdown.
-    pub grace: Duration,
+    /// Time-outs and switches of the request path.
+    pub serve: ServeOptions,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged, as a `tracing` filter, e.g. `info` or `info,dataplane::sync=debug`.

@@ -26,7 +26,7 @@ mod sync;
 pub mod traffic;
 mod upstream;
 
-pub use config::{Args, Config, ConfigError, Secret};
+pub use config::{Args, Config, ConfigError, ProxyArgs, Secret};
 pub use convert::Refusal;
 pub use run::{Error, Listeners, run};
 pub use shared::Shared;

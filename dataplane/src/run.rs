@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{self, Admin},
     config::Config,
-    proxy::ProxyOptions,
-    server::{self, ServeOptions},
+    server,
     shared::Shared,
     snapshot::Snapshot,
     state_file::{StateDir, StateDirError, keep_saved},
@@ -87,7 +86,7 @@ pub async fn run(
     let synced = start_sync(&config, holder, drained.clone())?;
     announce("proxy", listeners.proxy.first());
     mark_draining(Arc::clone(&shared), shutdown.clone());
-    let served = server::serve(shared, serve_options(&config), listeners.proxy, shutdown).await;
+    let served = server::serve(shared, config.serve.clone(), listeners.proxy, shutdown).await;
     drained.cancel();
     // The thread holds the sender: only after it is gone has the saver everything. Both end by themselves.
     let _ = synced.await;
@@ -147,10 +146,6 @@ fn mark_draining(shared: Arc<Shared>, shutdown: CancellationToken) {
         shutdown.cancelled().await;
         shared.set_draining();
     });
-}
-
-fn serve_options(config: &Config) -> ServeOptions {
-    ServeOptions { grace: config.grace, proxy: ProxyOptions { access_log: config.access_log, ..Default::default() } }
 }
 
 fn announce(listener: &'static str, socket: Option<&TcpListener>) {

@@ -1,6 +1,8 @@
 //! Flags and `BALANCER_*` variables. Values stay text here, so that a bad one is reported the same way wherever it came
 //! from.
 
+use super::ProxyArgs;
+
 /// Command line of a data plane; each flag is also an environment variable, and the flag wins.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -38,25 +40,9 @@ pub struct Args {
     #[arg(long, env = "BALANCER_STATE_DIR", value_name = "DIR", default_value = "", hide_default_value = true)]
     pub state_dir: String,
 
-    /// Threads that serve clients, 1 to 1024 [default: one per core]
-    #[arg(long, env = "BALANCER_THREADS", value_name = "N", default_value = "", hide_default_value = true)]
-    pub threads: String,
-
-    /// Client buckets to have room for
-    #[arg(long, env = "BALANCER_MAX_CLIENTS", value_name = "N", default_value = "1000000")]
-    pub max_clients: String,
-
-    /// Name of this data plane, unique among those running [default: HOSTNAME-PID-RANDOM]
-    #[arg(long, env = "BALANCER_REPLICA_ID", value_name = "NAME", default_value = "", hide_default_value = true)]
-    pub replica_id: String,
-
-    /// One log line per request: on or off
-    #[arg(long, env = "BALANCER_ACCESS_LOG", value_name = "on|off", default_value = "off")]
-    pub access_log: String,
-
-    /// Seconds that requests in flight get to finish at shutdown
-    #[arg(long, env = "BALANCER_GRACE_SECS", value_name = "SECONDS", default_value = "30")]
-    pub grace_secs: String,
+    /// How requests are served
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
 
     /// text for people, json for programs
     #[arg(long, env = "BALANCER_LOG_FORMAT", value_name = "text|json", default_value = "text")]

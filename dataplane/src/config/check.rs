@@ -1,6 +1,6 @@
 //! From text to a [`Config`], or to the first setting that cannot be accepted.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use http::Uri;
 use tracing_subscriber::EnvFilter;
@@ -10,7 +10,6 @@ use crate::logging::LogFormat;
 
 const MAX_THREADS: usize = 1024;
 const MAX_CLIENTS: usize = 1 << 30;
-const MAX_GRACE_SECS: u64 = 86_400;
 
 impl TryFrom<Args> for Config {
     type Error = ConfigError;
@@ -24,11 +23,10 @@ impl TryFrom<Args> for Config {
             admin_listen: admin_listen(&args)?,
             admin_token: secret("admin-token", &args.admin_token)?,
             state_dir: state_dir(&args.state_dir, listen.port()),
-            threads: threads(&args.threads)?,
-            max_clients: number("max-clients", &args.max_clients, 1, MAX_CLIENTS)?,
-            replica_id: replica_id(&args.replica_id)?,
-            access_log: choice("access-log", &args.access_log, &[("on", true), ("off", false)])?,
-            grace: Duration::from_secs(number("grace-secs", &args.grace_secs, 0, MAX_GRACE_SECS)?),
+            threads: threads(&args.proxy.threads)?,
+            max_clients: number("max-clients", &args.proxy.max_clients, 1, MAX_CLIENTS)?,
+            replica_id: replica_id(&args.proxy.replica_id)?,
+            serve: args.proxy.serve_options()?,
             log_format: choice(
                 "log-format",
                 &args.log_format,
@@ -99,7 +97,7 @@ fn threads(text: &str) -> Result<usize, ConfigError> {
     number("threads", text, 1, MAX_THREADS)
 }
 
-fn number<N>(flag: &str, text: &str, least: N, most: N) -> Result<N, ConfigError>
+pub(super) fn number<N>(flag: &str, text: &str, least: N, most: N) -> Result<N, ConfigError>
 where
     N: FromStr + PartialOrd + std::fmt::Display,
 {
@@ -108,7 +106,7 @@ where
     if number >= least && number <= most { Ok(number) } else { Err(fault()) }
 }
 
-fn choice<T: Copy>(flag: &str, text: &str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+pub(super) fn choice<T: Copy>(flag: &str, text: &str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
     let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
     found.ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();

@@ -20,7 +20,7 @@ fn defaults_are_valid_and_local() {
     assert_eq!(config.control_planes, [Uri::from_static("http://127.0.0.1:9090")]);
     assert!(config.listen.ip().is_loopback() && config.admin_listen.ip().is_loopback());
     assert_eq!(config.state_dir, Some(PathBuf::from(".balancer/dataplane-8080")));
-    assert!(config.token.is_none() && config.admin_token.is_none() && !config.access_log);
+    assert!(config.token.is_none() && config.admin_token.is_none() && !config.serve.proxy.access_log);
 }
 
 #[test]
@@ -44,6 +44,7 @@ fn a_bad_value_names_its_key_itself_and_what_was_expected() {
         ("threads", "many", "from 1 to 1024"),
         ("max-clients", "-1", "a whole number"),
         ("grace-secs", "1.5", "a whole number"),
+        ("response-timeout-ms", "0", "from 1 to"),
         ("access-log", "yes", "on or off"),
         ("log-format", "xml", "text or json"),
         ("log-level", "inof", "error, warn"),
