@@ -41,10 +41,10 @@ pub(crate) struct AddArgs {
     /// Share of requests relative to the other backends, 1 to 1000.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     weight: u32,
-    /// Method of the health check [GET].
+    /// Method of the health check; GET if left out.
     #[arg(long, value_name = "METHOD")]
     health_method: Option<String>,
-    /// Path of the health check [/health].
+    /// Path of the health check; /health if left out.
     #[arg(long, value_name = "PATH")]
     health_path: Option<String>,
 }
