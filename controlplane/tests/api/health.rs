@@ -102,14 +102,14 @@ async fn reasons_are_for_people() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let babbling = Backend::start("220 mail.example ESMTP\r\n", "").await;
     let closing = Backend::start("", "").await;
-    for (url, beginning) in [
-        (format!("http://{refusing}"), "connection refused"),
-        (format!("http://{}", silent.local_addr().unwrap()), "timeout after 50 ms"),
-        (babbling.url.clone(), "not HTTP: "),
-        (closing.url.clone(), "closed the connection without an answer"),
+    for (url, timeout_sec, beginning) in [
+        (format!("http://{refusing}"), 10.0, "connection refused"),
+        (format!("http://{}", silent.local_addr().unwrap()), 0.05, "timeout after 50 ms"),
+        (babbling.url.clone(), 10.0, "not HTTP: "),
+        (closing.url.clone(), 10.0, "closed the connection without an answer"),
     ] {
-        let yaml =
-            format!("backend_list: [{{ backend_url: \"{url}\", config: {{ health: {{ timeout_sec: 0.05 }} }} }}]");
+        let check = format!("config: {{ health: {{ timeout_sec: {timeout_sec} }} }}");
+        let yaml = format!("backend_list: [{{ backend_url: \"{url}\", {check} }}]");
         let running = Running::start(&yaml).await;
         let seen = status(&running, |b| b.health() == Health::Unhealthy).await;
         assert!(seen.reason.starts_with(beginning), "{seen:?}");

@@ -52,7 +52,7 @@ async fn rest_and_two_control_planes_and_a_killed_server() {
     cluster.start_again().unwrap();
     let body = r#"{"client_id":"b","capacity":1,"rate_per_sec":1}"#;
     until(|| json(first.address, "POST", "/limits/create", body), |answer| [201, 409].contains(&answer.status)).await;
-    // It was not read from meanwhile, so its stream has been given up.
+    // It may have been silent for too long meanwhile.
     let mut replica = replica.reconnect(second.channel()).await;
     while !replica.limits.contains_key("b") {
         replica.step().await;

