@@ -14,12 +14,12 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Starts one on a free port.
+    /// Starts one on a free port; not on 127.0.0.1, where a client could be given the port of one that was killed.
     ///
     /// # Errors
     /// When it does not come up.
     pub async fn start() -> Result<Self> {
-        Self::start_at("127.0.0.1:0").await
+        Self::start_at("127.0.0.2:0").await
     }
 
     /// Starts one on a given address, for instance that of one that was killed.

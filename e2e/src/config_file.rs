@@ -28,6 +28,9 @@ impl ConfigFile {
 
     /// Writes it into `dir`; all ports are free ones, health checks come ten times a second.
     ///
+    /// The admin port is not on 127.0.0.1: there, while a control plane is down, the kernel may give its port to a
+    /// client, even to one that tries to reach it and so meets itself.
+    ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, dir: &Path) -> Result<PathBuf> {
@@ -41,7 +44,7 @@ impl ConfigFile {
         let backends: String = backend_urls.iter().map(|url| format!("  - backend_url: {url}\n")).collect();
         let backends = if backends.is_empty() { " []\n".into() } else { format!("\n{backends}") };
         format!(
-            "server: {{ host: 127.0.0.1, port: 0 }}\nadmin: {{ host: 127.0.0.1, port: 0 }}\nticker_rate_sec: 0.1\n\
+            "server: {{ host: 127.0.0.1, port: 0 }}\nadmin: {{ host: 127.0.0.2, port: 0 }}\nticker_rate_sec: 0.1\n\
              default_limits: {default_limits}\ndatabase: {{ url: \"{database_url}\" }}\n{more}\nbackend_list:{backends}"
         )
     }

@@ -1,5 +1,7 @@
 //! The database of a story: fresh, and gone afterwards.
 
+use std::{fs, path::PathBuf};
+
 use anyhow::{Result, bail};
 use tempfile::TempDir;
 use test_postgres::Cluster;
@@ -46,6 +48,15 @@ impl Database {
             Self::Postgres(cluster) => Ok(cluster),
             Self::Sqlite(_) => bail!("SQLite has no server"),
         }
+    }
+
+    /// The files of a SQLite database as they are now.
+    ///
+    /// # Errors
+    /// When this is PostgreSQL.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let Self::Sqlite(dir) = self else { bail!("PostgreSQL keeps its files to itself") };
+        fs::read_dir(dir.path())?.map(|entry| Ok(entry?.path())).collect()
     }
 
     /// What status calls it.

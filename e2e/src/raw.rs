@@ -10,6 +10,9 @@ use tokio::{
 
 use crate::wait;
 
+/// Room made for one read.
+const READ_BYTES: usize = 64 * 1024;
+
 /// A connection whose every byte the story chooses and sees.
 pub struct Raw {
     stream: TcpStream,
@@ -160,10 +163,8 @@ impl Raw {
     }
 
     async fn more(&mut self) -> Result<usize> {
-        let mut buffer = [0; 16 * 1024];
-        let len = wait::bounded("more bytes", self.stream.read(&mut buffer)).await??;
-        self.unread.extend_from_slice(&buffer[..len]);
-        Ok(len)
+        self.unread.reserve(READ_BYTES);
+        Ok(wait::bounded("more bytes", self.stream.read_buf(&mut self.unread)).await??)
     }
 
     fn take(&mut self, len: usize) -> Vec<u8> {

@@ -9,8 +9,7 @@ on_both_databases!(every_mistake_has_its_answer);
 async fn every_mistake_has_its_answer(database: Database) -> Result<()> {
     let deployment = Setup::new(database).data_planes(0).start().await?;
     let plane = &deployment.control_plane;
-    plane.set_limit("alice", 3.0, 0.0).await?;
-    let revision = plane.status().await?.revision;
+    let revision = plane.set_limit("alice", 3.0, 0.0).await?;
     let long = format!(r#"{{"client_id":"{}","capacity":1,"rate_per_sec":1}}"#, "x".repeat(257));
     for (body, field) in [
         (r#"{"client_id":"a\u0000b","capacity":1,"rate_per_sec":1}"#, "client_id"),
@@ -46,7 +45,7 @@ async fn every_mistake_has_its_answer(database: Database) -> Result<()> {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let answer = http::send(plane.address(), "POST", "/limits/create", &form, "client_id=bob").await?;
     answer.problem(StatusCode::UNSUPPORTED_MEDIA_TYPE)?;
-    assert_eq!(plane.status().await?.revision, revision, "nothing of it was stored");
+    assert_eq!(plane.set_limit("alice", 3.0, 0.0).await?, revision, "nothing of it was stored");
     Ok(())
 }
 

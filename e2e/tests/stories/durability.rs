@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 const CONTROL_PLANE_KILLS: usize = 200;
 
 /// Times that PostgreSQL is killed; each costs a recovery of about a second. 200 were done by hand.
-const POSTGRES_KILLS: usize = 40;
+const POSTGRES_KILLS: usize = 30;
 
 /// Acknowledged writes there must be, whatever was killed.
 const LEAST_ACKNOWLEDGED: usize = 200;

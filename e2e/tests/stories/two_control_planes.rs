@@ -1,6 +1,6 @@
 //! Two control planes on one PostgreSQL.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use e2e::{ConfigFile, ControlPlane, DataPlane, Database, Load, Setup, http, wait};
@@ -59,6 +59,26 @@ async fn a_data_plane_goes_over_to_the_second_when_the_first_is_killed() -> Resu
     load.stop().await?.assert_all_served();
     let answer = http::send(data_plane.proxy(), "GET", "/", &[("x-api-key", "alice")], "").await?;
     assert_eq!(answer.header("ratelimit"), r#""client";r=2"#);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_open_and_dead_is_left() -> Result<()> {
+    let deployment = Setup::new(Database::postgres()?).backends(1).data_planes(0).start().await?;
+    let second = ControlPlane::start(&deployment.dir.path().join("config.yaml"), None).await?;
+    let endpoints = [deployment.control_plane.endpoint(), second.endpoint()];
+    let data_plane = DataPlane::start(DataPlane::program(&endpoints, &deployment.state_dir(0), None)).await?;
+    data_plane.ready().await?;
+    let load = Load::start(data_plane.proxy(), 4, "/");
+    deployment.control_plane.process.freeze()?;
+    let start = Instant::now();
+    wait::until_within(Duration::from_secs(40), "the data plane to come to the second", async || {
+        replicas(&second).await.is_ok_and(|count| count == 1).then_some(())
+    })
+    .await?;
+    println!("left a frozen control plane after {} ms", start.elapsed().as_millis());
+    data_plane.at_revision(second.set_limit("alice", 3.0, 0.0).await?).await?;
+    load.stop().await?.assert_all_served();
     Ok(())
 }
 
