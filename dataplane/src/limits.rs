@@ -1,31 +1,33 @@
 //! Limits of named clients: a persistent map, so a snapshot costs nothing and a change costs O(log n).
 
 pub(crate) mod hash;
+mod named;
 
 use std::fmt;
 
 use balancer_proto::fingerprint::Fingerprint;
 use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
 
-use self::hash::Seeded;
+use self::{hash::Seeded, named::Named};
 use crate::limit::Limit;
 
 /// client_id -> limit. A clone shares everything with its original until one of them changes.
 #[derive(Clone, Default)]
 pub struct Limits {
-    by_id: GenericHashMap<Box<str>, Limit, Seeded, DefaultSharedPtr>,
+    by_id: GenericHashMap<Named, (), Seeded, DefaultSharedPtr>,
     fingerprint: Fingerprint,
 }
 
 impl Limits {
     /// A client's limit.
     pub fn get(&self, id: &str) -> Option<Limit> {
-        self.by_id.get(id).copied()
+        self.by_id.get_key_value(id.as_bytes()).map(|(named, ())| named.limit())
     }
 
     /// Sets a client's limit; returns the one before.
     pub fn insert(&mut self, id: &str, limit: Limit) -> Option<Limit> {
-        let before = self.by_id.insert(id.into(), limit);
+        let before = self.get(id);
+        self.by_id.insert(Named::new(id, limit), ());
         if let Some(before) = before {
             self.fingerprint.remove(id, before.capacity(), before.rate_per_sec());
         }
@@ -35,7 +37,8 @@ impl Limits {
 
     /// Forgets a client's limit; returns it.
     pub fn remove(&mut self, id: &str) -> Option<Limit> {
-        let before = self.by_id.remove(id)?;
+        let (named, ()) = self.by_id.remove_with_key(id.as_bytes())?;
+        let before = named.limit();
         self.fingerprint.remove(id, before.capacity(), before.rate_per_sec());
         Some(before)
     }
@@ -52,7 +55,7 @@ impl Limits {
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Limit)> {
-        self.by_id.iter().map(|(id, limit)| (&**id, *limit))
+        self.by_id.keys().map(|named| (named.id(), named.limit()))
     }
 
     /// The fingerprint of all of them, kept up to date by each change.
@@ -89,7 +92,8 @@ mod tests {
             let (mut limits, mut model) = (Limits::default(), HashMap::new());
             let mut clones = Vec::new();
             for (id, capacity) in changes {
-                let id = format!("client-{id}");
+                // Some short enough to stand inline, some not.
+                let id = format!("client-{id}{}", "x".repeat(2 * usize::from(id)));
                 match capacity.map(|c| Limit::new(f64::from(c), 0.5).unwrap()) {
                     Some(limit) => prop_assert_eq!(limits.insert(&id, limit), model.insert(id, limit)),
                     None => prop_assert_eq!(limits.remove(&id), model.remove(&id)),
