@@ -65,7 +65,7 @@ pub struct ServerConfig {
 /// Reads the configuration file that `args` name (or the one at [`DEFAULT_PATH`], if there is one) and lays the
 /// environment and the flags over it. A file named explicitly must exist.
 pub fn load(args: &Args) -> Result<Config, ConfigError> {
-    let (file, mut root) = match &args.config {
+    let (file, mut root) = match args.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => (Some(path.clone()), tree::from_file(path)?),
         None if PathBuf::from(DEFAULT_PATH).exists() => {
             let path = PathBuf::from(DEFAULT_PATH);

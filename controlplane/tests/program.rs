@@ -30,6 +30,9 @@ fn validate_checks_and_starts_nothing() {
     let good = run(dir.path(), &["--validate"]);
     assert_eq!((good.status.code(), stderr(&good).as_str()), (Some(0), ""));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let unset =
+        program(dir.path()).arg("--validate").env("BALANCER_CONFIG", "").env("BALANCER_ADMIN_TOKEN", "").output();
+    assert_eq!(unset.unwrap().status.code(), Some(0), "an empty variable counts as not set");
     std::fs::write(dir.path().join("c.yaml"), "admin:\n  prt: 1\n").unwrap();
     let bad = run(dir.path(), &["--validate", "--config", "c.yaml"]);
     assert_eq!(bad.status.code(), Some(64));

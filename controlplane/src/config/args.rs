@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
 /// Flags that every program with a control plane in it takes. Each is also an environment variable; a variable that
 /// is set but empty counts as not set. Values stay text here: they are read by the same code that reads the file.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
     /// Configuration file; without this flag config/config.yaml, if there is one
-    #[arg(long, env = "BALANCER_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "BALANCER_CONFIG", value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub config: Option<PathBuf>,
     /// Address of the proxy (all-in-one only)
     #[arg(long, env = "BALANCER_SERVER_HOST", value_name = "HOST")]
@@ -81,7 +83,7 @@ pub struct PgArgs {
     /// Host, or directory of the Unix socket
     #[arg(long, env = "PG_HOST", value_name = "HOST", hide = true)]
     pub pg_host: Option<String>,
-    /// Port [5432]
+    /// Port; 5432 unless given
     #[arg(long, env = "PG_PORT", value_name = "PORT", hide = true)]
     pub pg_port: Option<String>,
     /// Database
