@@ -9,7 +9,8 @@ pub struct BackendUrl(Box<str>);
 impl BackendUrl {
     /// Accepts `http://host[:port]`, with or without a single trailing slash.
     pub fn new(text: &str) -> Result<Self, Invalid> {
-        let fault = |what: &str| Invalid { field: "url", expected: format!("expected http://host:port, got {text:?}: {what}") };
+        let fault =
+            |what: &str| Invalid { field: "url", expected: format!("expected http://host:port, got {text:?}: {what}") };
         let parsed = url::Url::parse(text).map_err(|e| fault(&e.to_string()))?;
         if parsed.scheme() != "http" {
             return Err(fault("the scheme is not http"));
@@ -99,7 +100,10 @@ impl HealthCheck {
     pub fn check_method(text: &str) -> Result<(), Invalid> {
         match http::Method::from_bytes(text.as_bytes()) {
             Ok(method) if method != http::Method::CONNECT => Ok(()),
-            _ => Err(Invalid { field: "method", expected: format!("expected a request method such as GET, got {text:?}") }),
+            _ => Err(Invalid {
+                field: "method",
+                expected: format!("expected a request method such as GET, got {text:?}"),
+            }),
         }
     }
 
@@ -172,7 +176,17 @@ mod tests {
 
     #[test]
     fn url_refuses_what_is_not_a_backend() {
-        for bad in ["", "127.0.0.1:80", "ftp://a", "https://a", "http://", "http://a/path", "http://a?q", "http://u:p@a", "http://a:0"] {
+        for bad in [
+            "",
+            "127.0.0.1:80",
+            "ftp://a",
+            "https://a",
+            "http://",
+            "http://a/path",
+            "http://a?q",
+            "http://u:p@a",
+            "http://a:0",
+        ] {
             assert_eq!(BackendUrl::new(bad).unwrap_err().field, "url", "{bad:?}");
         }
     }
