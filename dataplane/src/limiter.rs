@@ -76,8 +76,9 @@ impl BucketTable {
 
     /// Takes one token from a client's bucket, which is full if the client is new.
     ///
-    /// Never admits more than `capacity + rate * T` in any window `T`, from any number of threads. A `now` before the
-    /// bucket's last change counts as the time of that change.
+    /// Never admits more than `capacity + rate * T` in any window `T`, from any number of threads, unless the bucket was
+    /// evicted before it was full, which [`Self::evictions`] counts. A `now` before the bucket's last change counts as
+    /// the time of that change.
     pub fn take(&self, key: u64, limit: &Limit, kind: LimitKind, now: Nanos) -> Decision {
         let (group, name) = (self.group(key), Name::new(key, kind));
         loop {

@@ -76,7 +76,7 @@ impl Pool {
     pub fn new(strategy: Strategy, backends: Vec<Arc<Backend>>, previous: Option<&Self>) -> Self {
         let candidates: Arc<[_]> = backends.iter().filter(|backend| may_take(backend)).cloned().collect();
         let balance = match strategy {
-            Strategy::ConsistentHash => Balance::ConsistentHash(ring(&backends, &candidates, previous)),
+            Strategy::ConsistentHash => Balance::ConsistentHash(ring(&backends, previous)),
             _ => Balance::by_weight(strategy, &candidates.iter().map(|backend| backend.weight).collect::<Vec<_>>()),
         };
         let cursor = previous.map(|pool| pool.cursor.clone()).unwrap_or_default();
@@ -119,13 +119,15 @@ fn may_take(backend: &Backend) -> bool {
 }
 
 /// The ring holds unhealthy backends too, so that one that fails moves its own clients only, and gets them back.
-fn ring(backends: &[Arc<Backend>], candidates: &[Arc<Backend>], previous: Option<&Pool>) -> Ring {
-    let on_ring = backends.iter().filter(|backend| !backend.draining);
-    let members = on_ring
+fn ring(backends: &[Arc<Backend>], previous: Option<&Pool>) -> Ring {
+    let mut candidates = 0..;
+    let members = backends
+        .iter()
+        .filter(|backend| !backend.draining)
         .map(|backend| Member {
             name: backend.authority.clone(),
             weight: backend.weight,
-            candidate: candidates.iter().position(|candidate| candidate.id == backend.id),
+            candidate: if may_take(backend) { candidates.next() } else { None },
         })
         .collect();
     match previous.map(|pool| &pool.balance) {
