@@ -14,6 +14,9 @@ mod head;
 mod host;
 mod scanner;
 
+pub(crate) use chars::is_target;
 pub use fault::Fault;
+pub(crate) use head::is_expectation;
 pub use head::{Framing, RequestHead, scan_head};
+pub(crate) use host::{is_authority, names_same_place};
 pub use scanner::{Scan, Scanner};

@@ -6,9 +6,10 @@ pub mod client;
 pub mod clock;
 mod config;
 mod convert;
-pub mod http1;
 #[cfg(test)]
 mod fixtures;
+pub mod http1;
+pub mod http2;
 pub mod limit;
 pub mod limiter;
 pub mod limits;

@@ -11,9 +11,9 @@ mod rate_headers;
 mod retry;
 mod tunnel;
 
-use std::{cell::Cell, convert::Infallible, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 pub use options::ProxyOptions;
@@ -23,67 +23,69 @@ pub(crate) use retry::RetryBudget;
 use crate::{
     client::{self, Client},
     clock::{self, Nanos},
+    http1::Fault,
     limiter::Decision,
     metrics::OwnAnswer,
-    server::{Deadline, Verdict, Worker},
+    server::{Deadline, Worker},
     snapshot::Snapshot,
 };
 use access_log::AccessRecord;
 use answer::own_answer;
-use body::{Completion, ProxyBody};
+use body::Completion;
+pub(crate) use body::ProxyBody;
 use forward::{Forward, Forwarded};
 
-/// Answers the requests of one client connection.
+/// Answers the requests of one client connection, whatever protocol they came in.
 pub(crate) struct Proxy {
     worker: Rc<Worker>,
     peer: SocketAddr,
     /// The peer's ip as it goes into `X-Forwarded-For`.
     peer_ip: HeaderValue,
-    /// What the guard in front of hyper found wrong.
-    verdict: Arc<Verdict>,
-    /// Requests so far.
-    requests: Cell<u64>,
+    /// `http` or `https`, as it goes into `X-Forwarded-Proto`.
+    scheme: HeaderValue,
+}
+
+/// What a protocol knows about one request.
+pub(crate) struct Turn<'a> {
+    /// What is wrong with the request, as far as is known; asked again when forwarding it fails.
+    pub(crate) fault: &'a dyn Fn() -> Option<Fault>,
     /// By when the backend must have answered.
-    answer_due: Arc<Deadline>,
+    pub(crate) answer_due: &'a Arc<Deadline>,
 }
 
 impl Proxy {
-    pub(crate) fn new(worker: Rc<Worker>, peer: SocketAddr, verdict: Arc<Verdict>) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, peer: SocketAddr, scheme: &'static str) -> Self {
         let ip = peer.ip().to_canonical().to_string();
         // The text of an ip is a valid header value.
         let peer_ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
-        let answer_due = worker.timers.deadline();
-        Self { worker, peer, peer_ip, verdict, requests: Cell::new(0), answer_due }
+        Self { worker, peer, peer_ip, scheme: HeaderValue::from_static(scheme) }
     }
 
     /// Answers one request, whatever becomes of it.
-    pub(crate) async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, turn: Turn<'_>) -> Response<ProxyBody> {
         let started = clock::now();
-        let number = self.requests.get() + 1;
-        self.requests.set(number);
         self.worker.shared.metrics.requests.started();
         let record = self.worker.options.access_log.then(|| AccessRecord::new(self.peer, &request));
         let mut completion = Completion::new(self.worker.clone(), record);
-        let mut response = match (self.verdict.fault(number), self.worker.snapshot()) {
+        let mut response = match ((turn.fault)(), self.worker.snapshot()) {
             (Some(fault), _) => answer::fault(&self.worker, fault),
             (None, Some(snapshot)) => {
-                self.limit_then_forward(&snapshot, request, number, started, &mut completion).await
+                self.limit_then_forward(&snapshot, request, &turn, started, &mut completion).await
             }
             (None, None) => self.own_answer(&request, OwnAnswer::NoSnapshot),
         };
-        self.verdict.answered(number, response.status() == StatusCode::SWITCHING_PROTOCOLS);
         let status = response.status().as_u16();
         self.worker.shared.metrics.requests.answered(status, clock::now().since(started));
         completion.answered(status);
         response.body_mut().complete_with(completion);
-        Ok(response)
+        response
     }
 
     async fn limit_then_forward(
         &self,
         snapshot: &Arc<Snapshot>,
         request: Request<Incoming>,
-        number: u64,
+        turn: &Turn<'_>,
         started: Nanos,
         completion: &mut Completion,
     ) -> Response<ProxyBody> {
@@ -99,7 +101,7 @@ impl Proxy {
             client.limit.map(|limit| self.worker.shared.buckets.take(client.key, &limit, client.kind, started));
         let mut response = match &decision {
             Some(refused) if !refused.admitted => self.refuse(&request, &client, refused),
-            _ => self.forward(snapshot, &client, request, number, completion).await,
+            _ => self.forward(snapshot, &client, request, turn, completion).await,
         };
         if let (Some(limit), Some(decision)) = (&client.limit, &decision) {
             rate_headers::add_rate_limit(response.headers_mut(), &self.worker.values, client.kind, limit, decision);
@@ -119,7 +121,7 @@ impl Proxy {
         snapshot: &Arc<Snapshot>,
         client: &Client,
         request: Request<Incoming>,
-        number: u64,
+        turn: &Turn<'_>,
         completion: &mut Completion,
     ) -> Response<ProxyBody> {
         let id = answer::request_id(&request);
@@ -129,7 +131,8 @@ impl Proxy {
             client,
             peer: self.peer,
             peer_ip: &self.peer_ip,
-            answer_due: &self.answer_due,
+            scheme: &self.scheme,
+            answer_due: turn.answer_due,
         };
         match forward.run(request).await {
             Ok(Forwarded { response, backend }) => {
@@ -137,7 +140,7 @@ impl Proxy {
                 response
             }
             // A body that broke off while it was forwarded is the client's fault, whatever the backend made of it.
-            Err(reason) => match self.verdict.fault(number) {
+            Err(reason) => match (turn.fault)() {
                 Some(fault) => answer::fault(&self.worker, fault),
                 None => own_answer(&self.worker, id, reason),
             },

@@ -86,6 +86,7 @@ pub async fn run(
     let synced = start_sync(&config, holder, drained.clone())?;
     announce("proxy", listeners.proxy.first());
     mark_draining(Arc::clone(&shared), shutdown.clone());
+    tokio::spawn(server::tls::keep_fresh(config.serve.tls.clone(), drained.clone()));
     let served = server::serve(shared, config.serve.clone(), listeners.proxy, shutdown).await;
     drained.cancel();
     // The thread holds the sender: only after it is gone has the saver everything. Both end by themselves.

@@ -8,7 +8,11 @@ mod balance_threads;
 mod bind;
 mod connection;
 mod guard;
+mod h1;
+mod h2;
+mod stream;
 mod timers;
+pub mod tls;
 mod worker;
 
 use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
@@ -17,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::proxy::ProxyOptions;
 pub use bind::bind;
-pub(crate) use guard::Verdict;
 pub(crate) use timers::Deadline;
 pub(crate) use worker::Worker;
 
@@ -32,11 +35,13 @@ pub struct ServeOptions {
     pub grace: Duration,
     /// Time-outs and switches of the request path.
     pub proxy: ProxyOptions,
+    /// With these the port speaks TLS only.
+    pub tls: Option<tls::Certificates>,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(30), proxy: ProxyOptions::default() }
+        Self { grace: Duration::from_secs(30), proxy: ProxyOptions::default(), tls: None }
     }
 }
 

@@ -37,7 +37,7 @@ impl TryFrom<Args> for Config {
     }
 }
 
-fn error(flag: &str, value: &str, expected: impl Into<String>) -> ConfigError {
+pub(super) fn error(flag: &str, value: &str, expected: impl Into<String>) -> ConfigError {
     let variable = flag.replace('-', "_").to_uppercase();
     ConfigError { key: format!("--{flag} (BALANCER_{variable})"), value: value.into(), expected: expected.into() }
 }

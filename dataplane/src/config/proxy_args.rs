@@ -1,12 +1,15 @@
 //! Flags of the request path, the same for a data plane of its own and for `balancer`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     ConfigError,
-    check::{choice, number},
+    check::{choice, error, number},
 };
-use crate::server::{ProxyOptions, ServeOptions};
+use crate::server::{
+    ProxyOptions, ServeOptions,
+    tls::{CertificateFiles, Certificates, TlsError},
+};
 
 /// How requests are served.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,6 +33,14 @@ pub struct ProxyArgs {
     /// Seconds that requests in flight get to finish at shutdown
     #[arg(long, env = "BALANCER_GRACE_SECS", value_name = "SECONDS", default_value = "30")]
     pub grace_secs: String,
+
+    /// Speak TLS on the proxy port with this certificate (PEM, with its chain); repeat it for several hosts
+    #[arg(long, env = "BALANCER_TLS_CERT", value_name = "FILE", value_delimiter = ',')]
+    pub tls_cert: Vec<PathBuf>,
+
+    /// Private key (PEM) of the --tls-cert in the same place
+    #[arg(long, env = "BALANCER_TLS_KEY", value_name = "FILE", value_delimiter = ',')]
+    pub tls_key: Vec<PathBuf>,
 
     /// Milliseconds until a backend must have accepted a connection
     #[arg(long, env = "BALANCER_CONNECT_TIMEOUT_MS", value_name = "MS", default_value = "1000")]
@@ -73,7 +84,23 @@ impl ProxyArgs {
             ..ProxyOptions::default()
         };
         let grace = Duration::from_secs(number("grace-secs", &self.grace_secs, 0, MAX_GRACE_SECS)?);
-        Ok(ServeOptions { grace, proxy })
+        Ok(ServeOptions { grace, proxy, tls: self.certificates()? })
+    }
+
+    fn certificates(&self) -> Result<Option<Certificates>, ConfigError> {
+        let (given, keys) = (self.tls_cert.len(), self.tls_key.len());
+        if given != keys {
+            return Err(error("tls-key", &keys.to_string(), format!("one for each of the {given} --tls-cert")));
+        }
+        if given == 0 {
+            return Ok(None);
+        }
+        let pairs = self.tls_cert.iter().zip(&self.tls_key);
+        let files =
+            pairs.map(|(certificate, key)| CertificateFiles { certificate: certificate.clone(), key: key.clone() });
+        let unusable =
+            |fault: TlsError| error("tls-cert", &fault.to_string(), "certificates and keys that can be used");
+        Certificates::load(files.collect()).map(Some).map_err(unusable)
     }
 }
 

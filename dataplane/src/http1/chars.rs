@@ -45,7 +45,7 @@ pub(super) fn is_value(bytes: &[u8]) -> bool {
 }
 
 /// Whether it may be a path and query.
-pub(super) fn is_target(bytes: &[u8]) -> bool {
+pub(crate) fn is_target(bytes: &[u8]) -> bool {
     all(&TARGET, bytes)
 }
 

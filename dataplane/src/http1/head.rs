@@ -178,7 +178,7 @@ impl<'a> Fields<'a> {
         // The length sorts out nearly every other field.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
-            6 if name.eq_ignore_ascii_case(b"expect") => expectation(value),
+            6 if name.eq_ignore_ascii_case(b"expect") && !is_expectation(value) => Err(Fault::Expectation),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
                 self.upgrade = true;
                 Ok(())
@@ -210,7 +210,7 @@ impl<'a> Fields<'a> {
     fn check_host(&self, line: &RequestLine<'_>) -> Result<(), Fault> {
         match (self.host, line.authority) {
             (None, _) if !line.is_http_10 => Err(Fault::Host),
-            (Some(host), Some(authority)) if !host::same(host, authority) => Err(Fault::Host),
+            (Some(host), Some(authority)) if !host::names_same_place(host, authority) => Err(Fault::Host),
             _ => Ok(()),
         }
     }
@@ -225,9 +225,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// RFC 9110 section 10.1.1.
-fn expectation(value: &[u8]) -> Result<(), Fault> {
-    if value.eq_ignore_ascii_case(b"100-continue") { Ok(()) } else { Err(Fault::Expectation) }
+/// The one there is (RFC 9110 section 10.1.1).
+pub(crate) fn is_expectation(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"100-continue")
 }
 
 /// 1*DIGIT, far below what any length arithmetic could overflow on.

@@ -5,13 +5,13 @@ use std::net::Ipv6Addr;
 use super::chars;
 
 /// Whether it is a host with an optional port, without user information. An empty host is none.
-pub(super) fn is_authority(bytes: &[u8]) -> bool {
+pub(crate) fn is_authority(bytes: &[u8]) -> bool {
     let (host, port) = split_port(bytes);
     port.is_none_or(is_port) && (is_ip_literal(host) || (!host.is_empty() && is_reg_name(host)))
 }
 
 /// Whether two valid authorities of scheme `http` name the same place.
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn names_same_place(a: &[u8], b: &[u8]) -> bool {
     let ((a_host, a_port), (b_host, b_port)) = (split_port(a), split_port(b));
     a_host.eq_ignore_ascii_case(b_host) && effective(a_port) == effective(b_port)
 }
@@ -73,9 +73,9 @@ mod tests {
 
     #[test]
     fn the_same_place_in_other_words() {
-        assert!(same(b"A.example", b"a.EXAMPLE:80"));
-        assert!(same(b"[::1]:", b"[::1]:80"));
-        assert!(!same(b"a", b"a:81"));
-        assert!(!same(b"a", b"b"));
+        assert!(names_same_place(b"A.example", b"a.EXAMPLE:80"));
+        assert!(names_same_place(b"[::1]:", b"[::1]:80"));
+        assert!(!names_same_place(b"a", b"a:81"));
+        assert!(!names_same_place(b"a", b"b"));
     }
 }

@@ -32,7 +32,8 @@ pub(super) struct Forward<'a> {
     pub(super) client: &'a Client,
     pub(super) peer: SocketAddr,
     pub(super) peer_ip: &'a HeaderValue,
-    /// Of the connection: by when the backend must have answered.
+    pub(super) scheme: &'a HeaderValue,
+    /// By when the backend must have answered.
     pub(super) answer_due: &'a Arc<Deadline>,
 }
 

@@ -14,7 +14,6 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 static VIA: HeaderValue = HeaderValue::from_static("1.1 balancer");
-static HTTP: HeaderValue = HeaderValue::from_static("http");
 static UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
@@ -70,13 +69,15 @@ pub(crate) struct Forwarded<'a> {
     pub(crate) peer: &'a HeaderValue,
     /// Whether the peer is a proxy whose word is believed: then its `X-Forwarded-Proto` and `-Host` stay.
     pub(crate) peer_trusted: bool,
+    /// `http` or `https`.
+    pub(crate) scheme: &'a HeaderValue,
 }
 
 /// Adds `X-Forwarded-For`, `-Proto`, `-Host` and `Via`.
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, forwarded: &Forwarded<'_>) {
     append_to_list(headers, &X_FORWARDED_FOR, forwarded.peer);
     if !(forwarded.peer_trusted && headers.contains_key(&X_FORWARDED_PROTO)) {
-        headers.insert(X_FORWARDED_PROTO.clone(), HTTP.clone());
+        headers.insert(X_FORWARDED_PROTO.clone(), forwarded.scheme.clone());
     }
     if !(forwarded.peer_trusted && headers.contains_key(&X_FORWARDED_HOST)) {
         match headers.get(header::HOST).cloned() {
@@ -128,7 +129,8 @@ mod tests {
 
     fn forward(map: &mut HeaderMap, peer_trusted: bool) {
         strip_hop_by_hop(map);
-        add_forwarded(map, &Forwarded { peer: &HeaderValue::from_static("192.0.2.1"), peer_trusted });
+        let (peer, scheme) = (HeaderValue::from_static("192.0.2.1"), HeaderValue::from_static("http"));
+        add_forwarded(map, &Forwarded { peer: &peer, peer_trusted, scheme: &scheme });
     }
 
     #[test]

@@ -30,7 +30,8 @@ impl Outgoing {
         parts.headers.remove(header::EXPECT);
         headers::strip_hop_by_hop(&mut parts.headers);
         let peer_trusted = forward.snapshot.client_rules.trusts(forward.peer.ip());
-        headers::add_forwarded(&mut parts.headers, &headers::Forwarded { peer: forward.peer_ip, peer_trusted });
+        let forwarded = headers::Forwarded { peer: forward.peer_ip, peer_trusted, scheme: forward.scheme };
+        headers::add_forwarded(&mut parts.headers, &forwarded);
         if websocket {
             headers::insert_websocket(&mut parts.headers);
         }

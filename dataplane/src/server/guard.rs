@@ -16,13 +16,13 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use super::timers::{Deadline, Timers};
+use super::{
+    stream::Stream,
+    timers::{Deadline, Timers},
+};
 use crate::http1::{Fault, Scanner};
 
 /// What hyper reads in place of a request that is refused.
@@ -85,7 +85,7 @@ impl Verdict {
 
 /// The socket. Reads what has been checked; writes as it is told.
 pub(super) struct Guard {
-    stream: TcpStream,
+    stream: Stream,
     scanner: Scanner,
     verdict: Arc<Verdict>,
     timeouts: SocketTimeouts,
@@ -111,12 +111,7 @@ enum Ending {
 }
 
 impl Guard {
-    pub(super) fn new(
-        stream: TcpStream,
-        verdict: Arc<Verdict>,
-        timers: &Arc<Timers>,
-        timeouts: SocketTimeouts,
-    ) -> Self {
+    pub(super) fn new(stream: Stream, verdict: Arc<Verdict>, timers: &Arc<Timers>, timeouts: SocketTimeouts) -> Self {
         Self {
             stream,
             scanner: Scanner::default(),

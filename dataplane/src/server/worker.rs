@@ -20,6 +20,7 @@ use super::{
     ServeOptions, accept,
     balance_threads::{Handed, Threads},
     timers::{TICK, Timers},
+    tls::Certificates,
 };
 use crate::{
     clock::{self, Nanos},
@@ -55,6 +56,8 @@ pub(crate) struct Worker {
     pub(crate) options: ProxyOptions,
     /// Retries left, for all threads together.
     pub(crate) budget: Arc<RetryBudget>,
+    /// With these the port speaks TLS only.
+    pub(super) tls: Option<Certificates>,
     /// Time-outs of this thread's connections.
     pub(crate) timers: Arc<Timers>,
     /// Header values are made here.
@@ -98,6 +101,7 @@ impl Worker {
             shared,
             options: serve.proxy,
             budget,
+            tls: serve.tls,
             timers: Timers::new(),
             values: ValueArena::default(),
             snapshot: RefCell::default(),

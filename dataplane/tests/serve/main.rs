@@ -7,6 +7,8 @@ mod plane;
 
 mod forwarding;
 mod hostile;
+mod http2;
 mod keep_alive;
 mod shutdown;
+mod tls;
 mod upgrade;

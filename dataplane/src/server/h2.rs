@@ -1,0 +1,126 @@
+//! HTTP/2 on a client's connection (RFC 9113): by prior knowledge, or as agreed in TLS.
+
+use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::{Deadline, Worker, connection::Opened};
+use crate::{
+    http2::to_http1,
+    proxy::{Proxy, ProxyBody, Turn},
+};
+
+/// Requests of one connection served at once.
+const MAX_CONCURRENT_STREAMS: u32 = 128;
+/// Header list as RFC 9113 section 6.5.2 counts it; the bound for HTTP/1 heads.
+const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
+/// What one stream, and all of a connection, may send ahead of what is forwarded.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// What one stream may be written ahead of what the client takes.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// A client that does not answer a PING within the second time is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
+    let idle = worker.timers.deadline();
+    idle.set(worker.options.header_timeout);
+    let proxy = Proxy::new(worker.clone(), opened.peer, opened.scheme);
+    let handler = Rc::new(Handler { worker: worker.clone(), proxy, idle: idle.clone(), active: Cell::new(0) });
+    let connection =
+        builder().serve_connection(TokioIo::new(opened.stream), service_fn(|request| handler.clone().handle(request)));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        result = connection.as_mut() => return result,
+        () = worker.shutdown.cancelled() => {}
+        () = idle.passed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    idle.set(worker.options.client_idle_timeout);
+    tokio::select! {
+        biased;
+        result = connection.as_mut() => result,
+        // Without a request in flight it only waits for a client that does not close.
+        () = handler.is_idle_and_late() => Ok(()),
+    }
+}
+
+fn builder() -> http2::Builder<OnThisThread> {
+    let mut builder = http2::Builder::new(OnThisThread);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Takes the requests of one connection, many at a time.
+struct Handler {
+    worker: Rc<Worker>,
+    proxy: Proxy,
+    /// Set while no request is being answered.
+    idle: Arc<Deadline>,
+    active: Cell<usize>,
+}
+
+impl Handler {
+    async fn handle(self: Rc<Self>, mut request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
+        let _active = Active::begin(&self);
+        let fault = to_http1(&mut request).err();
+        let answer_due = self.worker.timers.deadline();
+        Ok(self.proxy.answer(request, Turn { fault: &|| fault, answer_due: &answer_due }).await)
+    }
+
+    async fn is_idle_and_late(&self) {
+        loop {
+            self.idle.passed().await;
+            if self.active.get() == 0 {
+                return;
+            }
+            self.idle.set(self.worker.options.client_idle_timeout);
+        }
+    }
+}
+
+/// Counts a request while it is being answered.
+struct Active<'a>(&'a Handler);
+
+impl<'a> Active<'a> {
+    fn begin(handler: &'a Handler) -> Self {
+        handler.active.set(handler.active.get() + 1);
+        handler.idle.clear();
+        Self(handler)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        let left = self.0.active.get() - 1;
+        self.0.active.set(left);
+        if left == 0 {
+            self.0.idle.set(self.0.worker.options.keep_alive_timeout);
+        }
+    }
+}
+
+/// Runs hyper's tasks where the connection is.
+#[derive(Clone, Copy)]
+struct OnThisThread;
+
+impl<F> Executor<F> for OnThisThread
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}

@@ -1,0 +1,85 @@
+//! Certificates for the proxy port, and which one a client is shown.
+
+mod load;
+mod watch;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+    version,
+};
+use tokio_rustls::TlsAcceptor;
+
+pub use load::{CertificateFiles, TlsError};
+pub(crate) use watch::keep_fresh;
+
+/// The certificates in force. Cheap to clone; all clones see a reload.
+#[derive(Clone)]
+pub struct Certificates {
+    files: Arc<[CertificateFiles]>,
+    config: Arc<ArcSwap<ServerConfig>>,
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Certificates").field(&self.files).finish()
+    }
+}
+
+impl Certificates {
+    /// Reads certificates and keys. The first is shown to clients that name no host, or one that no certificate has.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read or used.
+    pub fn load(files: Vec<CertificateFiles>) -> Result<Self, TlsError> {
+        let config = Arc::new(ArcSwap::from_pointee(server_config(&files)?));
+        Ok(Self { files: files.into(), config })
+    }
+
+    /// Reads the files again. New connections see the result; on an error, what was read before.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.config.store(Arc::new(server_config(&self.files)?));
+        Ok(())
+    }
+
+    /// The files.
+    pub fn files(&self) -> &[CertificateFiles] {
+        &self.files
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.load_full())
+    }
+}
+
+/// TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1 on offer.
+fn server_config(files: &[CertificateFiles]) -> Result<ServerConfig, TlsError> {
+    let resolver = ByName { certificates: files.iter().map(load::load).collect::<Result<_, _>>()? };
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+        .map_err(TlsError::Rustls)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Chooses by the host name that the client asks for (SNI).
+#[derive(Debug)]
+struct ByName {
+    certificates: Vec<load::Named>,
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let wanted = hello.server_name();
+        let named = wanted.and_then(|name| self.certificates.iter().find(|c| c.is_for(name)));
+        named.or(self.certificates.first()).map(|c| c.key.clone())
+    }
+}

@@ -1,0 +1,100 @@
+//! TLS on the proxy port.
+
+use std::{io::ErrorKind, path::Path, sync::Arc};
+
+use dataplane::server::{
+    ServeOptions,
+    tls::{CertificateFiles, Certificates},
+};
+use http::Request;
+use http_body_util::Full;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::{backend, http2::handshake, plane::Plane};
+
+/// Writes a self-signed certificate for `host`.
+fn make(directory: &Path, host: &str) -> CertificateFiles {
+    let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+    let (certificate, key) = (directory.join(format!("{host}.crt")), directory.join(format!("{host}.key")));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    CertificateFiles { certificate, key }
+}
+
+/// Connects as a client that trusts what is in `trusted` now.
+async fn connect(
+    plane: &Plane,
+    host: &str,
+    trusted: &CertificateFiles,
+    alpn: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&trusted.certificate).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    let stream = TcpStream::connect(plane.address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await
+}
+
+fn get() -> Request<Full<bytes::Bytes>> {
+    Request::get("https://a.test/").body(Full::default()).unwrap()
+}
+
+#[tokio::test]
+async fn each_host_gets_its_certificate_and_http2_is_agreed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (make(directory.path(), "a.test"), make(directory.path(), "*.b.test"));
+    let tls = Some(Certificates::load(vec![a.clone(), b.clone()]).unwrap());
+    let (address, seen) = backend::start(backend::ok);
+    let plane = Plane::start_with(&[address], None, ServeOptions { tls, ..ServeOptions::default() });
+    let stream = connect(&plane, "a.test", &a, b"h2").await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    assert_eq!(handshake(stream).await.send_request(get()).await.unwrap().status(), 200);
+    assert!(seen.requests.lock().unwrap()[0].to_ascii_lowercase().contains("\r\nx-forwarded-proto: https\r\n"));
+    connect(&plane, "x.b.test", &b, b"http/1.1").await.unwrap();
+    connect(&plane, "x.b.test", &a, b"h2").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_reload_shows_new_connections_the_new_certificate_and_a_bad_file_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = make(directory.path(), "a.test");
+    let certificates = Certificates::load(vec![old.clone()]).unwrap();
+    let (address, _) = backend::start(backend::ok);
+    let tls = Some(certificates.clone());
+    let plane = Plane::start_with(&[address], None, ServeOptions { tls, ..ServeOptions::default() });
+    let mut before = handshake(connect(&plane, "a.test", &old, b"h2").await.unwrap()).await;
+    std::fs::write(&old.key, "no key").unwrap();
+    let error = certificates.reload().unwrap_err().to_string();
+    assert!(error.contains("a.test.key") && error.contains("private key"), "{error}");
+    connect(&plane, "a.test", &old, b"h2").await.unwrap();
+    let new = make(directory.path(), "a.test");
+    certificates.reload().unwrap();
+    connect(&plane, "a.test", &new, b"h2").await.unwrap();
+    assert_eq!(before.send_request(get()).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn plain_http_on_a_tls_port_is_let_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = Some(Certificates::load(vec![make(directory.path(), "a.test")]).unwrap());
+    let plane = Plane::start_with(&[], None, ServeOptions { tls, ..ServeOptions::default() });
+    let closed = tokio::task::spawn_blocking(move || {
+        let mut client = plane.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").rest()
+    });
+    // At most an alert comes back, never an answer.
+    assert!(!closed.await.unwrap().contains("HTTP"));
+    let missing = CertificateFiles { certificate: "missing.crt".into(), key: "missing.key".into() };
+    let error = Certificates::load(vec![missing]).unwrap_err();
+    assert!(
+        matches!(&error, dataplane::server::tls::TlsError::Read { source, .. } if source.kind() == ErrorKind::NotFound)
+    );
+}
