@@ -42,9 +42,9 @@ impl Writers {
         Self { acknowledged, count, tasks }
     }
 
-    /// Waits for some acknowledgements; the writers go on meanwhile and afterwards.
-    async fn proceed(&self) -> Result<()> {
-        let goal = self.count.load(Relaxed) + fastrand::u64(1..10);
+    /// Waits for `least` acknowledgements or some more; the writers go on meanwhile and afterwards.
+    async fn proceed(&self, least: u64) -> Result<()> {
+        let goal = self.count.load(Relaxed) + least + fastrand::u64(0..8);
         wait::until_true("writes to be acknowledged", async || self.count.load(Relaxed) >= goal).await.map(drop)
     }
 
@@ -99,7 +99,7 @@ async fn the_control_plane_is_killed_again_and_again(database: Database) -> Resu
     let mut deployment = Setup::new(database).data_planes(0).start().await?;
     let (writers, start) = (Writers::start(&deployment), Instant::now());
     for _ in 0..CONTROL_PLANE_KILLS {
-        writers.proceed().await?;
+        writers.proceed(1).await?;
         deployment.control_plane.process.kill9()?;
         deployment.control_plane.start_again().await?;
     }
@@ -113,7 +113,7 @@ async fn postgres_is_killed_again_and_again() -> Result<()> {
     deployment.control_plane.process.expect_errors();
     let (writers, start) = (Writers::start(&deployment), Instant::now());
     for _ in 0..POSTGRES_KILLS {
-        writers.proceed().await?;
+        writers.proceed(LEAST_ACKNOWLEDGED.div_ceil(POSTGRES_KILLS) as u64).await?;
         deployment.database.cluster()?.kill()?;
         deployment.database.cluster()?.start_again()?;
     }
