@@ -5,9 +5,14 @@ admin_port=9090
 proxy_port=8080
 backend_ports=(8081 8082 8083)
 
-# The program that a process runs, by its file name; empty when there is no such process.
+# The program that a process runs, by its file name; empty when there is no such process, or it has ended and merely
+# waits to be reaped (in a container nobody may do that).
 program_of() {
-  if [ -r "/proc/$1/comm" ]; then cat "/proc/$1/comm"; else ps -p "$1" -o comm= 2>/dev/null | sed 's|.*/||'; fi
+  if [ -d /proc/self ]; then
+    sed -n 's/^[0-9]* (\(.*\)) [^Z] .*/\1/p' "/proc/$1/stat" 2>/dev/null
+  else
+    ps -p "$1" -o comm= 2>/dev/null | sed 's|.*/||'
+  fi
 }
 
 # A pid file is NAME.PROGRAM.pid. The number may have gone to another process since, so the program is checked.
