@@ -46,11 +46,11 @@ fn set_target<B>(request: &mut Request<B>) -> Result<(), Fault> {
     let target = request.uri().path_and_query().cloned().ok_or(Fault::Target)?;
     let text = target.as_str().as_bytes();
     let is_asterisk = text == b"*" && request.method() == Method::OPTIONS;
-    if !is_asterisk && !(text.starts_with(b"/") && is_target(text)) {
-        return Err(Fault::Target);
+    if is_asterisk || (text.starts_with(b"/") && is_target(text)) {
+        *request.uri_mut() = Uri::from(target);
+        return Ok(());
     }
-    *request.uri_mut() = Uri::from(target);
-    Ok(())
+    Err(Fault::Target)
 }
 
 /// HTTP/2 may split Cookie; HTTP/1.1 may not (RFC 9113 section 8.2.3).

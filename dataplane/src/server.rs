@@ -65,7 +65,8 @@ pub async fn serve(
             budget: budget.clone(),
             threads: threads.clone(),
             serve: options.clone(),
-            shutdown: shutdown.clone(),
+            // Each thread asks its own for every answer.
+            shutdown: shutdown.child_token(),
         };
         let (done, end) = tokio::sync::oneshot::channel();
         thread::Builder::new().name(format!("proxy-{index}")).spawn(move || {

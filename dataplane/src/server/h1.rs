@@ -1,10 +1,11 @@
 //! HTTP/1 on a client's connection.
 
-use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc};
+use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use tokio::time::sleep;
 
 use super::{
     Deadline, Worker,
@@ -16,10 +17,15 @@ use crate::proxy::{Proxy, ProxyBody, Turn};
 /// hyper's read buffer at most; larger than the largest head that passes the guard.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
+/// On shutdown an idle connection stays open this long: a request that is on its way gets an answer, which says that
+/// it was the last.
+const CLOSING_NOTICE: Duration = Duration::from_millis(500);
+
 pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
     let verdict = Arc::new(Verdict::default());
     let guard = Guard::new(opened.stream, verdict.clone(), &worker.timers, timeouts(&worker));
     let handler = Rc::new(Handler {
+        worker: worker.clone(),
         proxy: Proxy::new(worker.clone(), opened.peer, opened.scheme),
         verdict,
         requests: Cell::new(0),
@@ -34,12 +40,16 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<(
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
-        result = connection.as_mut() => result,
-        () = worker.shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        result = connection.as_mut() => return result,
+        () = worker.shutdown.cancelled() => {}
     }
+    tokio::select! {
+        biased;
+        result = connection.as_mut() => return result,
+        () = sleep(CLOSING_NOTICE) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    connection.await
 }
 
 fn timeouts(worker: &Worker) -> SocketTimeouts {
@@ -58,6 +68,7 @@ struct Handler {
     verdict: Arc<Verdict>,
     /// Requests so far.
     requests: Cell<u64>,
+    worker: Rc<Worker>,
     answer_due: Arc<Deadline>,
 }
 
@@ -66,8 +77,12 @@ impl Handler {
         let number = self.requests.get() + 1;
         self.requests.set(number);
         let fault = || self.verdict.fault(number);
-        let response = self.proxy.answer(request, Turn { fault: &fault, answer_due: &self.answer_due }).await;
-        self.verdict.answered(number, response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        let mut response = self.proxy.answer(request, Turn { fault: &fault, answer_due: &self.answer_due }).await;
+        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        self.verdict.answered(number, upgraded);
+        if !upgraded && self.worker.shutdown.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response)
     }
 }

@@ -34,6 +34,19 @@ fn a_request_in_flight_is_answered_and_its_connection_closed() {
 }
 
 #[test]
+fn a_request_that_meets_the_shutdown_is_answered_and_told_to_go() {
+    let (address, _) = backend::start(backend::ok);
+    let plane = Plane::start(&[address], None);
+    let mut client = plane.connect();
+    assert_eq!(client.get("/").header("connection"), None);
+    plane.shut_down();
+    let last = client.get("/");
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert!(client.is_closed());
+    plane.join();
+}
+
+#[test]
 fn the_grace_time_bounds_it() {
     let (arrived, wait_arrived) = channel();
     let (address, _) = backend::start(move |_, stream| {
