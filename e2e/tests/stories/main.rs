@@ -34,6 +34,8 @@ mod proxy_headers;
 mod quickstart;
 mod refused_starts;
 mod reload;
+mod replaced_database;
+mod saved_snapshot;
 mod shutdown;
 mod static_stability;
 mod strategies;
