@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::{HeaderMap, header::AUTHORIZATION};
+use rustls::crypto::{GetRandomFailed, ring};
 use subtle::ConstantTimeEq;
 
 /// Secret that callers of the admin port send as `Authorization: Bearer TOKEN`. Never printed.
@@ -17,6 +18,16 @@ impl Token {
         } else {
             Err("expected a token of visible ASCII characters without spaces")
         }
+    }
+
+    /// A secret that nobody knows yet: 256 random bits.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn random() -> Result<Self, GetRandomFailed> {
+        let mut bytes = [0; 32];
+        ring::default_provider().secure_random.fill(&mut bytes)?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
     /// The secret itself, for a client that has to send it.

@@ -4,6 +4,7 @@
 //! error can name its file and line (or its flag), its key, the value and what was expected.
 
 mod admin;
+mod admin_tls;
 mod args;
 mod backends;
 mod database;

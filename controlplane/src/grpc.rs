@@ -39,6 +39,11 @@ pub(crate) fn routes(plane: Plane) -> Routes {
     routes.routes()
 }
 
+/// What a data plane needs, and no more.
+pub(crate) fn data_plane_routes(plane: Plane) -> Routes {
+    Routes::new(data_plane::DataPlaneService::new(plane))
+}
+
 fn invalid(invalid: Invalid) -> Status {
     Status::invalid_argument(invalid.to_string())
 }

@@ -8,6 +8,7 @@ mod error;
 mod grpc;
 mod health;
 mod hub;
+mod listeners;
 pub mod logging;
 mod metrics;
 mod openapi;
@@ -19,7 +20,10 @@ mod run;
 mod server;
 pub mod signals;
 pub mod store;
+mod tls;
 
 pub use auth::Token;
 pub use error::Error;
+pub use listeners::{Internal, Listeners};
 pub use run::{VERSION, listen, run};
+pub use tls::{AdminTls, TlsFiles};

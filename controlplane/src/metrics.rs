@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     pub(crate) steps: Counter,
     pub(crate) full_syncs: Counter,
     pub(crate) refusals: Counter,
+    pub(crate) tls_failures: Counter,
 }
 
 impl Metrics {
@@ -51,6 +52,7 @@ impl Metrics {
             steps: add(r, "sync_steps", "Incremental configuration steps sent to data planes"),
             full_syncs: add(r, "full_syncs", "Whole configurations sent to data planes"),
             refusals: add(r, "sync_refusals", "Steps that data planes refused"),
+            tls_failures: add(r, "tls_handshake_failures", "Connections to the admin port that got no TLS session"),
         };
         Arc::new(metrics)
     }

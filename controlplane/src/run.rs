@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error,
+    AdminTls, Error, Listeners,
     config::{AdminConfig, Config},
     health::{self, HealthBook},
     hub::{self, Hub},
@@ -20,8 +20,9 @@ use crate::{
     plane::Plane,
     probe::{self, Probe},
     replicas::Replicas,
-    server,
+    server::{self, Handshake, Port},
     store::{Store, StoreError},
+    tls,
 };
 
 /// Version of the control plane.
@@ -33,13 +34,13 @@ pub async fn listen(admin: &AdminConfig) -> Result<TcpListener, Error> {
     TcpListener::bind((host, port)).await.map_err(|source| Error::Listen { address: format!("{host}:{port}"), source })
 }
 
-/// Runs a control plane on `listener` until `shutdown`, then finishes the requests in flight.
+/// Runs a control plane on `listeners` until `shutdown`, then finishes the requests in flight.
 ///
 /// `/metrics` shows all of `registry`, so a caller may have registered metrics of its own before. Each configuration
 /// that arrives on `reload` replaces the backends and settings of the one before.
 pub async fn run(
     config: Config,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     mut registry: Registry,
     reload: mpsc::Receiver<Config>,
     shutdown: CancellationToken,
@@ -54,12 +55,25 @@ pub async fn run(
     reconcile(&store, &config).await.map_err(fault)?;
     let loaded = store.load().await.map_err(fault)?;
     let plane = plane(store, Hub::new(loaded), Metrics::new(&mut registry), config.heartbeat, shutdown);
-    let token = config.admin.token.clone();
-    let background = background(&plane, config, reload);
-    let app = server::app(plane.clone(), registry, token);
-    server::serve(listener, app, plane.shutdown.clone()).await;
-    background.join_all().await;
+    let ports = ports(listeners.into(), &plane, registry, &config.admin);
+    let mut tasks = background(&plane, config, reload);
+    for port in ports {
+        tasks.spawn(server::serve(port, plane.shutdown.clone()));
+    }
+    tasks.join_all().await;
     Ok(())
+}
+
+fn ports(listeners: Listeners, plane: &Plane, registry: Registry, admin: &AdminConfig) -> Vec<Port> {
+    let Listeners { admin: listener, internal } = listeners;
+    let tls = admin.tls.clone().map(|tls| Handshake { tls, metrics: plane.metrics.clone() });
+    let app = server::app(plane.clone(), registry, admin.token.clone());
+    let admin = Port { name: "admin", listener, tls, app };
+    let internal = internal.map(|internal| {
+        let app = server::internal_app(plane.clone(), internal.token().clone());
+        Port { name: "internal", listener: internal.listener, tls: None, app }
+    });
+    [admin].into_iter().chain(internal).collect()
 }
 
 fn plane(store: Store, hub: Hub, metrics: Arc<Metrics>, heartbeat: Duration, shutdown: CancellationToken) -> Plane {
@@ -84,6 +98,9 @@ fn background(plane: &Plane, config: Config, reload: mpsc::Receiver<Config>) -> 
     tasks.spawn(hub::follow(hub.clone(), store.clone(), metrics.clone(), shutdown.clone()));
     tasks.spawn(health::run(hub.clone(), book, metrics.clone(), intervals, shutdown.clone()));
     tasks.spawn(probe::run(probe, store.clone(), metrics, shutdown.clone()));
+    if let Some(tls) = config.admin.tls.clone() {
+        tasks.spawn(tls::keep_fresh(tls, shutdown.clone()));
+    }
     tasks.spawn(follow_file(config, reload, store, hub, interval, shutdown));
     tasks
 }
@@ -96,6 +113,7 @@ async fn follow_file(
     interval: watch::Sender<Duration>,
     shutdown: CancellationToken,
 ) {
+    let tls = current.admin.tls.clone();
     loop {
         let next = match shutdown.run_until_cancelled(reload.recv()).await {
             None => return,
@@ -104,6 +122,7 @@ async fn follow_file(
             Some(Some(next)) => next,
         };
         warn_of_what_needs_a_restart(&current, &next);
+        adopt_certificates(tls.as_ref(), next.admin.tls.as_ref());
         match reconcile(&store, &next).await {
             Ok(()) => {
                 interval.send_replace(next.check_interval);
@@ -129,9 +148,17 @@ async fn reconcile(store: &Store, config: &Config) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Loading the configuration has read the files again; only whether there is TLS at all is decided at start.
+fn adopt_certificates(serving: Option<&AdminTls>, next: Option<&AdminTls>) {
+    if let (Some(serving), Some(next)) = (serving, next) {
+        serving.adopt(next);
+    }
+}
+
 fn warn_of_what_needs_a_restart(current: &Config, next: &Config) {
     let token = |config: &Config| config.admin.token.as_ref().map(|t| t.reveal().to_owned());
-    let admin = current.admin.address() != next.admin.address() || token(current) != token(next);
+    let tls = current.admin.tls.is_some() != next.admin.tls.is_some();
+    let admin = tls || current.admin.address() != next.admin.address() || token(current) != token(next);
     for (section, changed) in [("admin", admin), ("database", current.database != next.database)] {
         if changed {
             tracing::warn!(section, "changed in the configuration, but takes effect only after a restart");

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::{
-    ConfigError,
+    ConfigError, admin_tls,
     field::{Field, Section},
     read,
 };
-use crate::auth::Token;
+use crate::{auth::Token, tls::AdminTls};
 
 /// Where the admin port listens and who may use it.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct AdminConfig {
     pub token: Option<Token>,
     /// An operator's word that other hosts may reach the port without a token.
     pub allow_remote_without_token: bool,
+    /// How callers must speak; `None`: without TLS.
+    pub tls: Option<AdminTls>,
 }
 
 impl AdminConfig {
@@ -37,6 +39,7 @@ pub(super) fn read(mut section: Section) -> Result<AdminConfig, ConfigError> {
         port: read::port(&mut section, 9090)?,
         token: section.take("token").map(|f| token(&f)).transpose()?.flatten(),
         allow_remote_without_token: section.take("allow_remote_without_token").map_or(Ok(false), |f| f.boolean())?,
+        tls: admin_tls::read(section.section("tls")?)?,
     };
     section.finish()?;
     match host_field {

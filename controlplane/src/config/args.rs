@@ -36,6 +36,15 @@ pub struct Args {
         default_missing_value = "true"
     )]
     pub admin_allow_remote_without_token: Option<String>,
+    /// Speak TLS on the admin port with this certificate (PEM, with its chain)
+    #[arg(long, env = "BALANCER_ADMIN_TLS_CERT", value_name = "FILE")]
+    pub admin_tls_cert: Option<String>,
+    /// Private key (PEM) of --admin-tls-cert
+    #[arg(long, env = "BALANCER_ADMIN_TLS_KEY", value_name = "FILE")]
+    pub admin_tls_key: Option<String>,
+    /// Authorities (PEM) of which every caller of the admin port must have a certificate
+    #[arg(long, env = "BALANCER_ADMIN_TLS_CLIENT_CA", value_name = "FILE")]
+    pub admin_tls_client_ca: Option<String>,
     /// Database: sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME
     #[arg(long, env = "BALANCER_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<Secret>,

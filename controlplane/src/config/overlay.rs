@@ -39,6 +39,11 @@ fn admin(args: &Args, set: Set<'_>) {
     set(&["admin", "token"], "admin-token", "BALANCER_ADMIN_TOKEN", secret(&args.admin_token));
     let (flag, variable) = ("admin-allow-remote-without-token", "BALANCER_ADMIN_ALLOW_REMOTE_WITHOUT_TOKEN");
     set(&["admin", "allow_remote_without_token"], flag, variable, given(&args.admin_allow_remote_without_token));
+    let (cert, key) = (given(&args.admin_tls_cert), given(&args.admin_tls_key));
+    set(&["admin", "tls", "cert"], "admin-tls-cert", "BALANCER_ADMIN_TLS_CERT", cert);
+    set(&["admin", "tls", "key"], "admin-tls-key", "BALANCER_ADMIN_TLS_KEY", key);
+    let (flag, variable) = ("admin-tls-client-ca", "BALANCER_ADMIN_TLS_CLIENT_CA");
+    set(&["admin", "tls", "client_ca"], flag, variable, given(&args.admin_tls_client_ca));
 }
 
 fn limits(args: &Args, set: Set<'_>) {

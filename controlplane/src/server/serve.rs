@@ -5,14 +5,20 @@ use std::{net::SocketAddr, time::Duration};
 use axum::Router;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+
+use super::handshake::Handshake;
 
 /// A client must have sent a request's head within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,15 +29,27 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Pause when no connection can be accepted, which usually means that file descriptors have run out.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves `app` until `shutdown`, then finishes what is in flight.
-pub(crate) async fn serve(listener: TcpListener, app: Router, shutdown: CancellationToken) {
+/// A listener and what it answers.
+pub(crate) struct Port {
+    /// `listener` in the log.
+    pub(crate) name: &'static str,
+    pub(crate) listener: TcpListener,
+    /// `None`: callers speak without TLS.
+    pub(crate) tls: Option<Handshake>,
+    pub(crate) app: Router,
+}
+
+/// Serves the port until `shutdown`, then finishes what is in flight.
+pub(crate) async fn serve(port: Port, shutdown: CancellationToken) {
+    let Port { name, listener, tls, app } = port;
     if let Ok(address) = listener.local_addr() {
-        tracing::info!(listener = "admin", %address, "listening");
+        tracing::info!(listener = name, %address, tls = tls.is_some(), "listening");
     }
-    let (builder, graceful) = (builder(), GracefulShutdown::new());
+    let graceful = GracefulShutdown::new();
+    let speaker = Speaker { builder: builder(), app, tls, shutdown: shutdown.clone() };
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, peer)) => spawn(&builder, &graceful, app.clone(), stream, peer),
+            Ok((stream, peer)) => drop(tokio::spawn(speaker.clone().speak(stream, peer, graceful.watcher()))),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(ACCEPT_RETRY).await;
@@ -51,20 +69,34 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-fn spawn(
-    builder: &auto::Builder<TokioExecutor>,
-    graceful: &GracefulShutdown,
+/// Holds one conversation.
+#[derive(Clone)]
+struct Speaker {
+    builder: auto::Builder<TokioExecutor>,
     app: Router,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    // Small frames of a stream must not wait for an acknowledgement of the ones before.
-    let _ = stream.set_nodelay(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).into_owned();
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+    tls: Option<Handshake>,
+    shutdown: CancellationToken,
+}
+
+impl Speaker {
+    async fn speak(self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+        // Small frames of a stream must not wait for an acknowledgement of the ones before.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else { return self.answer(stream, peer, watcher).await };
+        // A handshake has nothing in flight that a shutdown should wait for.
+        if let Some(Some(stream)) = self.shutdown.run_until_cancelled(tls.accept(stream, peer)).await {
+            self.answer(stream, peer, watcher).await;
+        }
+    }
+
+    async fn answer<S>(&self, stream: S, peer: SocketAddr, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let service = TowerToHyperService::new(self.app.clone());
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%peer, %error, "connection ended");
         }
-    });
+    }
 }

@@ -15,3 +15,4 @@ mod raw;
 mod reload;
 mod rest;
 mod sync;
+mod tls;

@@ -1,0 +1,57 @@
+//! Sockets that already listen.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use tokio::net::TcpListener;
+
+use crate::Token;
+
+/// Where a control plane answers. A [`TcpListener`] alone is the admin port.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The admin port.
+    pub admin: TcpListener,
+    /// A way in for a data plane of the same process.
+    pub internal: Option<Internal>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(admin: TcpListener) -> Self {
+        Self { admin, internal: None }
+    }
+}
+
+/// A listener for a data plane of the same process, where the admin port asks for certificates that it cannot have: on
+/// loopback, without TLS, for `DataPlaneService` only, and with a token that nobody else is told.
+#[derive(Debug)]
+pub struct Internal {
+    pub(crate) listener: TcpListener,
+    token: Token,
+}
+
+impl Internal {
+    /// Listens on a free port, with a new token.
+    ///
+    /// # Errors
+    /// When the system has no port or no randomness to give.
+    pub async fn open() -> io::Result<Self> {
+        let token = Token::random().map_err(|_| io::Error::other("the system has no random numbers to give"))?;
+        Ok(Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, token })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What the data plane must send.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+}

@@ -1,0 +1,44 @@
+//! Certificates that are renewed while we run.
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{AdminTls, TlsFiles};
+
+/// How soon a changed file is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Reads the files again when one changes, until `shutdown`. What cannot be used is logged and changes nothing.
+pub(crate) async fn keep_fresh(tls: AdminTls, shutdown: CancellationToken) {
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = state(&tls.files());
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        let now = state(&tls.files());
+        if now != seen {
+            seen = now;
+            reload(&tls);
+        }
+    }
+}
+
+fn reload(tls: &AdminTls) {
+    match tls.reload() {
+        Ok(()) => tracing::info!(listener = "admin", "certificates read again"),
+        Err(error) => tracing::warn!(%error, "cannot read certificates again; those in use stay"),
+    }
+}
+
+/// What changes when a file is replaced or written.
+fn state(files: &TlsFiles) -> Vec<Option<(SystemTime, u64)>> {
+    let state = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()].into_iter().flatten().map(|p| state(p)).collect()
+}
