@@ -16,7 +16,8 @@ RUN cargo build --locked --profile "$PROFILE" \
     done
 
 FROM ${RUNTIME_IMAGE}
-RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/balancer balancer \
+RUN groupadd --gid 10001 balancer \
+ && useradd --uid 10001 --gid balancer --no-create-home --home-dir /var/lib/balancer --shell /usr/sbin/nologin balancer \
  && install -d -o balancer -g balancer -m 0700 /var/lib/balancer
 COPY --from=build /out/ /usr/local/bin/
 COPY scripts/probe /usr/local/bin/
