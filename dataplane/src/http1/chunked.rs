@@ -6,6 +6,8 @@ use super::{Fault, field};
 const MAX_SIZE_LINE_BYTES: usize = 256;
 /// Most bytes of trailers.
 const MAX_TRAILER_BYTES: usize = 8 * 1024;
+/// Most trailers; below hyper's own bound, so that too many are found here.
+const MAX_TRAILERS: usize = 64;
 /// Most extension bytes in one body: each costs more to read than it carries.
 const MAX_EXTENSION_BYTES: usize = 16 * 1024;
 
@@ -15,6 +17,7 @@ pub(super) struct Chunked {
     place: Place,
     extension_bytes: usize,
     trailer_bytes: usize,
+    trailers: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,11 +104,12 @@ impl Chunked {
     fn trailer(&mut self, bytes: &[u8]) -> Result<Option<(usize, bool)>, Fault> {
         let line = field::next_line(bytes).map_err(|_| Fault::Chunk)?;
         let length = line.map_or(bytes.len(), |(_, rest)| bytes.len() - rest.len());
-        if self.trailer_bytes + length > MAX_TRAILER_BYTES {
+        if self.trailer_bytes + length > MAX_TRAILER_BYTES || self.trailers > MAX_TRAILERS {
             return Err(Fault::Chunk);
         }
         let Some((line, _)) = line else { return Ok(None) };
         self.trailer_bytes += length;
+        self.trailers += 1;
         if !line.is_empty() {
             field::split(line).map_err(|_| Fault::Chunk)?;
         }
@@ -137,7 +141,8 @@ mod tests {
     #[test]
     fn bodies_that_are_none() {
         let long = "x".repeat(MAX_SIZE_LINE_BYTES);
-        let trailers = "T: x\r\n".repeat(MAX_TRAILER_BYTES / 6 + 1);
+        let trailers = format!("T: {}\r\n", "x".repeat(1000)).repeat(MAX_TRAILER_BYTES / 500);
+        let many = "T: x\r\n".repeat(MAX_TRAILERS + 1);
         for body in [
             "\r\n",
             "0x5\r\nhello\r\n",
@@ -159,6 +164,7 @@ mod tests {
             "0\r\n\n",
             &format!("5;{long}"),
             &format!("0\r\n{trailers}\r\n"),
+            &format!("0\r\n{many}\r\n"),
         ] {
             assert_eq!(whole(body), Err(Fault::Chunk), "{body:?}");
         }
