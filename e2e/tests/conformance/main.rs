@@ -1,0 +1,14 @@
+//! Conformance to RFC 9110, 9112 and 9113, and what hostile clients and backends can do: bytes in, bytes out, against
+//! the real planes. Tables of cases; each says what a client sends, how it is answered, whether its connection lives,
+//! and what a backend gets to see of it.
+
+mod bench;
+mod case;
+mod recorder;
+mod wire;
+
+mod framing;
+mod heads;
+mod hosts;
+mod request_lines;
+mod sequences;
