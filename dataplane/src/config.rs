@@ -2,9 +2,11 @@
 
 mod args;
 mod check;
+mod edge_args;
 mod proxy_args;
 
 pub use args::Args;
+pub use edge_args::EdgeArgs;
 pub use proxy_args::ProxyArgs;
 
 use std::{net::SocketAddr, path::PathBuf};

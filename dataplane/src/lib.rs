@@ -17,6 +17,7 @@ pub mod logging;
 pub mod metrics;
 pub mod pool;
 mod proxy;
+pub mod proxy_protocol;
 mod run;
 pub mod server;
 pub mod shared;
@@ -27,7 +28,7 @@ mod sync;
 pub mod traffic;
 mod upstream;
 
-pub use config::{Args, Config, ConfigError, ProxyArgs, Secret};
+pub use config::{Args, Config, ConfigError, EdgeArgs, ProxyArgs, Secret};
 pub use convert::Refusal;
 pub use run::{Error, Listeners, run};
 pub use shared::Shared;

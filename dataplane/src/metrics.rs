@@ -30,12 +30,39 @@ pub struct Metrics {
 /// Clients' connections, and tunnels made of them.
 #[derive(Debug, Default)]
 pub struct ConnectionMetrics {
-    counts: Striped<3>,
+    counts: Striped<{ REFUSED + RefusedConnection::ALL.len() }>,
 }
 
 const ACCEPTED: usize = 0;
 const CLOSED: usize = 1;
 const TUNNELS: usize = 2;
+/// The first of as many as there are reasons.
+const REFUSED: usize = 3;
+
+/// Why a connection was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedConnection {
+    /// There are too many.
+    TooMany,
+    /// There are too many from its address.
+    TooManyOfClient,
+    /// It came from somebody who may not send a PROXY protocol header, or with a bad one, or without one in time.
+    ProxyProtocol,
+}
+
+impl RefusedConnection {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 3] = [Self::TooMany, Self::TooManyOfClient, Self::ProxyProtocol];
+
+    /// The value of the label `reason`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TooMany => "max_connections",
+            Self::TooManyOfClient => "max_connections_per_client",
+            Self::ProxyProtocol => "proxy_protocol",
+        }
+    }
+}
 
 impl ConnectionMetrics {
     /// Counts a connection that was accepted.
@@ -51,6 +78,16 @@ impl ConnectionMetrics {
     /// Counts a request that became a tunnel (an upgrade).
     pub fn tunnel(&self) {
         self.counts.add(TUNNELS, 1);
+    }
+
+    /// Counts an accepted connection that is not served.
+    pub fn refused(&self, why: RefusedConnection) {
+        self.counts.add(REFUSED + why as usize, 1);
+    }
+
+    /// Accepted connections that were not served for this reason.
+    pub fn refused_total(&self, why: RefusedConnection) -> u64 {
+        self.counts.sum(REFUSED + why as usize)
     }
 
     /// Connections accepted since the start.

@@ -5,6 +5,7 @@ mod answer;
 mod body;
 mod forward;
 mod headers;
+mod max_forwards;
 mod options;
 mod outgoing;
 mod rate_headers;
@@ -13,7 +14,8 @@ mod tunnel;
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Request, Response};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 
 pub use options::ProxyOptions;
@@ -43,6 +45,8 @@ pub(crate) struct Proxy {
     peer_ip: HeaderValue,
     /// `http` or `https`, as it goes into `X-Forwarded-Proto`.
     scheme: HeaderValue,
+    /// The connection is one too many: that is what its requests are told.
+    refuses: bool,
 }
 
 /// What a protocol knows about one request.
@@ -54,11 +58,16 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Proxy {
-    pub(crate) fn new(worker: Rc<Worker>, peer: SocketAddr, scheme: &'static str) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, peer: SocketAddr, scheme: &'static str, refuses: bool) -> Self {
         let ip = peer.ip().to_canonical().to_string();
         // The text of an ip is a valid header value.
         let peer_ip = HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { worker, peer, peer_ip, scheme: HeaderValue::from_static(scheme) }
+        Self { worker, peer, peer_ip, scheme: HeaderValue::from_static(scheme), refuses }
+    }
+
+    /// Whether the connection ends with its first answer.
+    pub(crate) fn refuses(&self) -> bool {
+        self.refuses
     }
 
     /// Answers one request, whatever becomes of it.
@@ -69,6 +78,7 @@ impl Proxy {
         let mut completion = Completion::new(self.worker.clone(), record);
         let mut response = match ((turn.fault)(), self.worker.snapshot()) {
             (Some(fault), _) => answer::fault(&self.worker, fault),
+            _ if self.refuses => self.refuse_connection(&request),
             (None, Some(snapshot)) => {
                 self.limit_then_forward(&snapshot, request, &turn, started, &mut completion).await
             }
@@ -84,7 +94,7 @@ impl Proxy {
     async fn limit_then_forward(
         &self,
         snapshot: &Arc<Snapshot>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         turn: &Turn<'_>,
         started: Nanos,
         completion: &mut Completion,
@@ -101,11 +111,18 @@ impl Proxy {
             client.limit.map(|limit| self.worker.shared.buckets.take(client.key, &limit, client.kind, started));
         let mut response = match &decision {
             Some(refused) if !refused.admitted => self.refuse(&request, &client, refused),
+            _ if max_forwards::is_last_hop(&mut request) => Response::new(ProxyBody::full(Bytes::new())),
             _ => self.forward(snapshot, &client, request, turn, completion).await,
         };
         if let (Some(limit), Some(decision)) = (&client.limit, &decision) {
             rate_headers::add_rate_limit(response.headers_mut(), &self.worker.values, client.kind, limit, decision);
         }
+        response
+    }
+
+    fn refuse_connection(&self, request: &Request<Incoming>) -> Response<ProxyBody> {
+        let mut response = self.own_answer(request, OwnAnswer::TooManyConnections);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         response
     }
 

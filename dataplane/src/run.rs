@@ -74,6 +74,7 @@ pub async fn run(
     registry: Registry,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    server::raise_limit();
     // What is stopped last: the admin port tells of draining, and the stream brings what still changes.
     let drained = CancellationToken::new();
     let _stop_all = drained.clone().drop_guard();

@@ -4,9 +4,12 @@
 //! (`SO_REUSEPORT`); a thread that got clearly more than its share hands new ones to the thread with the fewest.
 
 mod accept;
+mod admission;
+mod announce;
 mod balance_threads;
 mod bind;
 mod connection;
+mod descriptors;
 mod guard;
 mod h1;
 mod h2;
@@ -20,11 +23,15 @@ use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::proxy::ProxyOptions;
+pub use admission::ConnectionCaps;
+pub use announce::Announcers;
 pub use bind::bind;
+pub(crate) use descriptors::raise_limit;
 pub(crate) use timers::Deadline;
 pub(crate) use worker::Worker;
 
 use crate::{proxy::RetryBudget, shared::Shared};
+use admission::Admission;
 use balance_threads::Threads;
 use worker::WorkerOptions;
 
@@ -37,11 +44,21 @@ pub struct ServeOptions {
     pub proxy: ProxyOptions,
     /// With these the port speaks TLS only.
     pub tls: Option<tls::Certificates>,
+    /// How many connections there may be.
+    pub caps: ConnectionCaps,
+    /// With these, connections come from balancers in front, and begin with a PROXY protocol header.
+    pub announcers: Option<Announcers>,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(30), proxy: ProxyOptions::default(), tls: None }
+        Self {
+            grace: Duration::from_secs(30),
+            proxy: ProxyOptions::default(),
+            tls: None,
+            caps: ConnectionCaps::default(),
+            announcers: None,
+        }
     }
 }
 
@@ -57,6 +74,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let (threads, inboxes) = Threads::new(listeners.len());
     let budget = Arc::new(RetryBudget::default());
+    let admission = Admission::new(options.caps, listeners.len(), shared.clone());
     let mut ended = Vec::new();
     for (index, (listener, inbox)) in listeners.into_iter().zip(inboxes).enumerate() {
         let worker = WorkerOptions {
@@ -64,6 +82,7 @@ pub async fn serve(
             shared: shared.clone(),
             budget: budget.clone(),
             threads: threads.clone(),
+            admission: admission.clone(),
             serve: options.clone(),
             // Each thread asks its own for every answer.
             shutdown: shutdown.child_token(),

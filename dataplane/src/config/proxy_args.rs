@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    ConfigError,
+    ConfigError, EdgeArgs,
     check::{choice, error, number},
 };
 use crate::server::{
@@ -65,6 +65,10 @@ pub struct ProxyArgs {
     /// Milliseconds an unused connection to a backend is kept
     #[arg(long, env = "BALANCER_UPSTREAM_IDLE_TIMEOUT_MS", value_name = "MS", default_value = "30000")]
     pub upstream_idle_timeout_ms: String,
+
+    /// Who may connect, and how many
+    #[command(flatten)]
+    pub edge: EdgeArgs,
 }
 
 const MAX_GRACE_SECS: u64 = 86_400;
@@ -84,7 +88,13 @@ impl ProxyArgs {
             ..ProxyOptions::default()
         };
         let grace = Duration::from_secs(number("grace-secs", &self.grace_secs, 0, MAX_GRACE_SECS)?);
-        Ok(ServeOptions { grace, proxy, tls: self.certificates()? })
+        Ok(ServeOptions {
+            grace,
+            proxy,
+            tls: self.certificates()?,
+            caps: self.edge.caps()?,
+            announcers: self.edge.announcers()?,
+        })
     }
 
     fn certificates(&self) -> Result<Option<Certificates>, ConfigError> {

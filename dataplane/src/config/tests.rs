@@ -46,6 +46,10 @@ fn a_bad_value_names_its_key_itself_and_what_was_expected() {
         ("grace-secs", "1.5", "a whole number"),
         ("response-timeout-ms", "0", "from 1 to"),
         ("access-log", "yes", "on or off"),
+        ("max-connections", "-1", "a whole number from 0"),
+        ("max-connections-per-client", "x", "a whole number from 0"),
+        ("proxy-protocol", "v2", "on or off"),
+        ("proxy-protocol-from", "10.0.0.0/33", "an address or a network"),
         ("log-format", "xml", "text or json"),
         ("log-level", "inof", "error, warn"),
     ] {
@@ -70,4 +74,12 @@ fn a_token_is_never_shown() {
     assert!(!error.to_string().contains("my"), "{error}");
     let config = config(&["--token=hush", "--admin-token=hush"]).unwrap();
     assert!(!format!("{config:?}").contains("hush"));
+}
+
+#[test]
+fn balancers_in_front_are_named_or_local() {
+    assert!(config(&[]).unwrap().serve.announcers.is_none());
+    assert!(config(&["--proxy-protocol=on"]).unwrap().serve.announcers.is_some());
+    assert!(config(&["--proxy-protocol=on", "--proxy-protocol-from=10.0.0.0/8, fd00::1"]).is_ok());
+    assert!(config(&["--proxy-protocol=on", "--proxy-protocol-from="]).unwrap_err().expected.contains("in front"));
 }

@@ -24,11 +24,13 @@ pub enum OwnAnswer {
     OverLimit,
     /// Balancer itself is at the end of its means, e.g. too many connections.
     Overloaded,
+    /// There are too many connections, in all or from the client's address.
+    TooManyConnections,
 }
 
 impl OwnAnswer {
     /// All of them, in the order of their counters.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoSnapshot,
         Self::NoBackend,
         Self::ConnectFailed,
@@ -38,6 +40,7 @@ impl OwnAnswer {
         Self::RequestTimeout,
         Self::OverLimit,
         Self::Overloaded,
+        Self::TooManyConnections,
     ];
 
     /// The value of the label `reason`.
@@ -52,6 +55,7 @@ impl OwnAnswer {
             Self::RequestTimeout => "request_timeout",
             Self::OverLimit => "over_limit",
             Self::Overloaded => "overloaded",
+            Self::TooManyConnections => "too_many_connections",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 
-use super::{OwnAnswer, page::Page};
+use super::{OwnAnswer, RefusedConnection, page::Page};
 use crate::{
     clock::{self, Nanos},
     limiter::LimitKind,
@@ -75,6 +75,12 @@ fn requests(page: &mut Page, shared: &Shared) -> fmt::Result {
 fn connections(page: &mut Page, shared: &Shared) -> fmt::Result {
     let metrics = &shared.metrics.connections;
     page.counter("connections_accepted", "Connections accepted from clients", metrics.accepted_total())?;
+    page.counters(
+        "connections_refused",
+        "Connections accepted but not served, by reason",
+        "reason",
+        RefusedConnection::ALL.map(|why| (why.label(), metrics.refused_total(why))),
+    )?;
     page.gauge("connections_open", "Connections of clients open now", metrics.open() as f64)?;
     page.counter("tunnels", "Requests that became a tunnel", metrics.tunnels_total())
 }

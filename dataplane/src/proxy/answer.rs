@@ -100,6 +100,12 @@ fn problem(reason: OwnAnswer) -> Problem {
         OwnAnswer::Overloaded => {
             problem!(SERVICE_UNAVAILABLE, 503, "Service Unavailable", "The balancer is at the end of its means.")
         }
+        OwnAnswer::TooManyConnections => problem!(
+            SERVICE_UNAVAILABLE,
+            503,
+            "Service Unavailable",
+            "There are too many connections; close some, or try again later."
+        ),
         OwnAnswer::BadGateway => problem!(
             BAD_GATEWAY,
             502,

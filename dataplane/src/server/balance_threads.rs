@@ -10,6 +10,8 @@ use std::{
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::admission::Seat;
+
 /// A connection is handed over only when the thread with the fewest has this many fewer: below that, waking another
 /// thread costs more than the imbalance.
 const TOLERANCE: usize = 1;
@@ -23,7 +25,13 @@ struct Thread {
 }
 
 /// A connection handed to a thread; counted there already.
-pub(super) struct Handed(pub(super) TcpStream, pub(super) Counted);
+pub(super) struct Handed(pub(super) TcpStream, pub(super) Place);
+
+/// What a connection takes up while its socket is open.
+pub(super) struct Place {
+    pub(super) counted: Counted,
+    pub(super) seat: Seat,
+}
 
 /// Counts a connection as its thread's while it lives.
 pub(super) struct Counted {
@@ -53,8 +61,8 @@ impl Threads {
     }
 
     /// Sends a connection to the thread that [`place`](Self::place) chose. A thread that has ended drops it.
-    pub(super) fn hand_over(&self, stream: TcpStream, counted: Counted) {
-        let _ = self.0[counted.index].inbox.send(Handed(stream, counted));
+    pub(super) fn hand_over(&self, stream: TcpStream, place: Place) {
+        let _ = self.0[place.counted.index].inbox.send(Handed(stream, place));
     }
 }
 

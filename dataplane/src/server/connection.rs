@@ -4,10 +4,21 @@ use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Worker, balance_threads::Counted, h1, h2, stream::Stream, tls};
+use super::{
+    Worker,
+    announce::AnnounceError,
+    balance_threads::Place,
+    h1, h2,
+    stream::{Stream, Transport},
+    tls,
+};
+use crate::metrics::RefusedConnection;
 
 /// How an HTTP/2 connection begins (RFC 9113 section 3.4). No method of HTTP/1 is called so.
 const PREFACE_START: &[u8] = b"PRI";
+
+/// How long a connection that is one too many may take to be told so.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection whose protocol is known.
 pub(super) struct Opened {
@@ -19,48 +30,75 @@ pub(super) struct Opened {
 }
 
 /// Serves a connection until either side ends it; on shutdown the requests in flight are the last.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, counted: Counted) {
-    let _counted = counted;
+pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, place: Place) {
     let Ok(peer) = stream.peer_addr() else { return };
     // A failure costs latency, not correctness.
     let _ = stream.set_nodelay(true);
-    worker.shared.metrics.connections.accepted();
-    if let Some(opened) = open(&worker, stream, peer).await {
-        let result = match opened.is_http2 {
-            true => h2::serve(worker.clone(), opened).await,
-            false => h1::serve(worker.clone(), opened).await,
-        };
-        if let Err(error) = result {
-            tracing::debug!(%peer, %error, "connection ended");
-        }
-    }
-    worker.shared.metrics.connections.closed();
-}
-
-/// Finds out what is spoken. `None`: nothing was, in time, or not TLS where it should be.
-async fn open(worker: &Worker, stream: TcpStream, peer: SocketAddr) -> Option<Opened> {
-    let patience = worker.options.header_timeout;
-    tokio::select! {
-        opened = open_within(worker, stream, peer, patience) => opened,
+    let opened = tokio::select! {
+        opened = open(&worker, stream, peer, place) => opened,
         () = worker.shutdown.cancelled() => None,
+    };
+    let Some(opened) = opened else { return };
+    let result = match opened.stream.is_refused() {
+        false => speak(worker, opened).await,
+        true => timeout(FAREWELL, speak(worker, opened)).await.unwrap_or(Ok(())),
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "connection ended");
     }
 }
 
-async fn open_within(worker: &Worker, stream: TcpStream, peer: SocketAddr, patience: Duration) -> Option<Opened> {
-    let Some(acceptor) = worker.tls.as_ref().map(tls::Certificates::acceptor) else {
-        let is_http2 = timeout(patience, begins_with_preface(&stream)).await.ok()?;
-        return Some(Opened { stream: Stream::Plain(stream), peer, scheme: "http", is_http2 });
+async fn speak(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
+    match opened.is_http2 {
+        true => h2::serve(worker, opened).await,
+        false => h1::serve(worker, opened).await,
+    }
+}
+
+/// Finds out who is there and what is spoken. `None`: nothing was, in time, or not what should be, or there are far too
+/// many connections.
+async fn open(worker: &Worker, mut stream: TcpStream, peer: SocketAddr, mut place: Place) -> Option<Opened> {
+    if place.seat.is_dropped() {
+        return None;
+    }
+    let peer = client(worker, &mut stream, peer).await?;
+    place.seat.claim_for(peer.ip());
+    if place.seat.is_dropped() {
+        return None;
+    }
+    let patience = if place.seat.is_refused() { FAREWELL } else { worker.options.header_timeout };
+    timeout(patience, negotiate(worker, stream, peer, place)).await.ok()?
+}
+
+/// The peer, or the client that a PROXY protocol header names.
+async fn client(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    let Some(announcers) = &worker.announcers else { return Some(peer) };
+    let announced = timeout(worker.options.header_timeout, announcers.client(stream, peer)).await;
+    let error = match announced {
+        Ok(Ok(client)) => return Some(client),
+        Ok(Err(error)) => error,
+        Err(_) => AnnounceError::Late,
     };
-    match timeout(patience, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
+    worker.shared.metrics.connections.refused(RefusedConnection::ProxyProtocol);
+    tracing::debug!(%peer, %error, "connection refused");
+    None
+}
+
+async fn negotiate(worker: &Worker, stream: TcpStream, peer: SocketAddr, place: Place) -> Option<Opened> {
+    let Some(acceptor) = worker.tls.as_ref().map(tls::Certificates::acceptor) else {
+        let is_http2 = begins_with_preface(&stream).await;
+        return Some(Opened { stream: Stream::new(Transport::Plain(stream), place), peer, scheme: "http", is_http2 });
+    };
+    match acceptor.accept(stream).await {
+        Ok(stream) => {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            Some(Opened { stream: Stream::Tls(Box::new(stream)), peer, scheme: "https", is_http2 })
+            let stream = Stream::new(Transport::Tls(Box::new(stream)), place);
+            Some(Opened { stream, peer, scheme: "https", is_http2 })
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             tracing::debug!(%peer, %error, "TLS handshake failed");
             None
         }
-        Err(_) => None,
     }
 }
 

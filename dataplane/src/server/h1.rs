@@ -23,14 +23,14 @@ const CLOSING_NOTICE: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
     let verdict = Arc::new(Verdict::default());
-    let guard = Guard::new(opened.stream, verdict.clone(), &worker.timers, timeouts(&worker));
     let handler = Rc::new(Handler {
         worker: worker.clone(),
-        proxy: Proxy::new(worker.clone(), opened.peer, opened.scheme),
+        proxy: Proxy::new(worker.clone(), opened.peer, opened.scheme, opened.stream.is_refused()),
         verdict,
         requests: Cell::new(0),
         answer_due: worker.timers.deadline(),
     });
+    let guard = Guard::new(opened.stream, handler.verdict.clone(), &worker.timers, timeouts(&worker));
     let connection = http1::Builder::new()
         .max_buf_size(MAX_BUFFER_BYTES)
         // A client that has said all it wants may close its side and still wait for the answer.
@@ -80,7 +80,7 @@ impl Handler {
         let mut response = self.proxy.answer(request, Turn { fault: &fault, answer_due: &self.answer_due }).await;
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         self.verdict.answered(number, upgraded);
-        if !upgraded && self.worker.shutdown.is_cancelled() {
+        if !upgraded && (self.worker.shutdown.is_cancelled() || self.proxy.refuses()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)

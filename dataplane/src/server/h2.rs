@@ -28,7 +28,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
     let idle = worker.timers.deadline();
     idle.set(worker.options.header_timeout);
-    let proxy = Proxy::new(worker.clone(), opened.peer, opened.scheme);
+    let proxy = Proxy::new(worker.clone(), opened.peer, opened.scheme, opened.stream.is_refused());
     let handler = Rc::new(Handler { worker: worker.clone(), proxy, idle: idle.clone(), active: Cell::new(0) });
     let connection =
         builder().serve_connection(TokioIo::new(opened.stream), service_fn(|request| handler.clone().handle(request)));

@@ -12,8 +12,16 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// Bytes of a client.
-pub(super) enum Stream {
+use super::balance_threads::Place;
+
+/// Bytes of a client, and what its connection takes up for as long as they may flow, tunnels included.
+pub(super) struct Stream {
+    transport: Transport,
+    place: Place,
+}
+
+/// What carries the bytes.
+pub(super) enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -21,11 +29,22 @@ pub(super) enum Stream {
 /// Calls the same method on whichever it is.
 macro_rules! each {
     ($stream:expr, $inner:ident => $call:expr) => {
-        match $stream.get_mut() {
-            Stream::Plain($inner) => $call,
-            Stream::Tls($inner) => $call,
+        match &mut $stream.get_mut().transport {
+            Transport::Plain($inner) => $call,
+            Transport::Tls($inner) => $call,
         }
     };
+}
+
+impl Stream {
+    pub(super) fn new(transport: Transport, place: Place) -> Self {
+        Self { transport, place }
+    }
+
+    /// Whether its client is only to be told that there are too many connections.
+    pub(super) fn is_refused(&self) -> bool {
+        self.place.seat.is_refused()
+    }
 }
 
 impl AsyncRead for Stream {
@@ -48,9 +67,9 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(inner) => inner.is_write_vectored(),
-            Self::Tls(inner) => inner.is_write_vectored(),
+        match &self.transport {
+            Transport::Plain(inner) => inner.is_write_vectored(),
+            Transport::Tls(inner) => inner.is_write_vectored(),
         }
     }
 

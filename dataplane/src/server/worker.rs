@@ -17,7 +17,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ServeOptions, accept,
+    Announcers, ServeOptions, accept,
+    admission::Admission,
     balance_threads::{Handed, Threads},
     timers::{TICK, Timers},
     tls::Certificates,
@@ -36,6 +37,7 @@ pub(super) struct WorkerOptions {
     pub(super) shared: Arc<Shared>,
     pub(super) budget: Arc<RetryBudget>,
     pub(super) threads: Arc<Threads>,
+    pub(super) admission: Arc<Admission>,
     pub(super) serve: ServeOptions,
     pub(super) shutdown: CancellationToken,
 }
@@ -49,6 +51,7 @@ pub(crate) type LocalSnapshot = Rc<Arc<Snapshot>>;
 pub(crate) struct Worker {
     pub(super) index: usize,
     pub(super) threads: Arc<Threads>,
+    pub(super) admission: Arc<Admission>,
     pub(super) shutdown: CancellationToken,
     /// What all threads share.
     pub(crate) shared: Arc<Shared>,
@@ -58,6 +61,8 @@ pub(crate) struct Worker {
     pub(crate) budget: Arc<RetryBudget>,
     /// With these the port speaks TLS only.
     pub(super) tls: Option<Certificates>,
+    /// With these, connections begin with a PROXY protocol header.
+    pub(super) announcers: Option<Announcers>,
     /// Time-outs of this thread's connections.
     pub(crate) timers: Arc<Timers>,
     /// Header values are made here.
@@ -92,16 +97,18 @@ impl WorkerOptions {
 
 impl Worker {
     fn new(options: WorkerOptions) -> Self {
-        let WorkerOptions { index, shared, budget, threads, serve, shutdown } = options;
+        let WorkerOptions { index, shared, budget, threads, admission, serve, shutdown } = options;
         let idle = RefCell::new(IdlePool::new(serve.proxy.upstream_idle_max));
         Self {
             index,
             threads,
+            admission,
             shutdown,
             shared,
             options: serve.proxy,
             budget,
             tls: serve.tls,
+            announcers: serve.announcers,
             timers: Timers::new(),
             values: ValueArena::default(),
             snapshot: RefCell::default(),

@@ -5,10 +5,14 @@
 mod backend;
 mod plane;
 
+mod caps;
+mod forwarded_for;
 mod forwarding;
 mod hostile;
 mod http2;
 mod keep_alive;
+mod options;
+mod proxy_protocol;
 mod shutdown;
 mod tls;
 mod upgrade;

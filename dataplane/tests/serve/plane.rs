@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// Serves until dropped or shut down.
 pub(crate) struct Plane {
     pub(crate) address: SocketAddr,
+    pub(crate) shared: Arc<Shared>,
     shutdown: CancellationToken,
     thread: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -35,16 +36,20 @@ impl Plane {
     }
 
     pub(crate) fn start_with(backends: &[SocketAddr], default_limit: Option<Limit>, options: ServeOptions) -> Self {
+        Self::start_over(snapshot(backends, default_limit), options)
+    }
+
+    pub(crate) fn start_over(snapshot: Snapshot, options: ServeOptions) -> Self {
         let shared = Shared::new(1000, &mut Registry::default());
-        shared.snapshot.store(Some(Arc::new(snapshot(backends, default_limit))));
+        shared.snapshot.store(Some(Arc::new(snapshot)));
         let listeners = server::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
         let address = listeners[0].local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let serving = server::serve(shared, options, listeners, shutdown.clone());
+        let serving = server::serve(shared.clone(), options, listeners, shutdown.clone());
         let thread = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving)
         });
-        Self { address, shutdown, thread: Some(thread) }
+        Self { address, shared, shutdown, thread: Some(thread) }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -69,7 +74,7 @@ impl Drop for Plane {
     }
 }
 
-fn snapshot(backends: &[SocketAddr], default_limit: Option<Limit>) -> Snapshot {
+pub(crate) fn snapshot(backends: &[SocketAddr], default_limit: Option<Limit>) -> Snapshot {
     let backend = |(id, address): (usize, &SocketAddr)| Backend {
         id: id as u64 + 1,
         authority: address.to_string().parse().unwrap(),
@@ -108,8 +113,12 @@ impl Answer {
 }
 
 impl Client {
-    pub(crate) fn send(&mut self, bytes: &str) -> &mut Self {
-        self.0.get_mut().write_all(bytes.as_bytes()).unwrap();
+    pub(crate) fn send(&mut self, text: &str) -> &mut Self {
+        self.send_bytes(text.as_bytes())
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.get_mut().write_all(bytes).unwrap();
         self
     }
 

@@ -1,0 +1,51 @@
+//! File descriptors: what bounds the number of connections.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Enough for any machine; some systems allow a billion, which other code may take for a size to allocate.
+const MOST: u64 = 1 << 20;
+
+/// Descriptors that are not connections of clients or to backends: logs, the admin port, the database of a control
+/// plane in the same process, clients being refused.
+const RESERVE: u64 = 192;
+
+/// Of each thread: its listener, its runtime, and some air.
+const RESERVE_PER_THREAD: u64 = 8;
+
+/// Raises this process's limit on open files as far as it may be raised.
+pub(crate) fn raise_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(MOST).min(MOST);
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        Ok(()) => tracing::debug!(from = current, to = wanted, "raised the limit on open files"),
+        Err(error) => tracing::warn!(%error, "the limit on open files could not be raised"),
+    }
+}
+
+/// Connections of clients for which there are descriptors, with one to a backend for each.
+pub(super) fn affordable_connections(threads: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(MOST).min(MOST);
+    affordable(limit, threads as u64)
+}
+
+fn affordable(limit: u64, threads: u64) -> usize {
+    let left = limit.saturating_sub(RESERVE).saturating_sub(RESERVE_PER_THREAD.saturating_mul(threads));
+    // At least a few: better to try and fail than to serve nobody.
+    usize::try_from(left / 2).unwrap_or(usize::MAX).max(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_what_is_not_reserved() {
+        assert_eq!(affordable(1024, 2), (1024 - 192 - 16) / 2);
+        assert_eq!(affordable(64, 2), 16);
+        assert_eq!(affordable(MOST, u64::MAX), 16);
+        assert!(affordable_connections(1) >= 16);
+    }
+}
