@@ -7,8 +7,11 @@ mod case;
 mod recorder;
 mod wire;
 
+mod answers;
+mod broken_backends;
 mod framing;
 mod heads;
 mod hosts;
 mod request_lines;
 mod sequences;
+mod tunnels;
