@@ -13,7 +13,7 @@ use crate::server::{Announcers, ConnectionCaps};
 /// Who may connect, and how many.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EdgeArgs {
-    /// Clients' connections at once; more get 503 and are closed [default: 0, half of the file descriptors there are]
+    /// Clients' connections at once; more get 503 and are closed [default: 0, as many as file descriptors allow]
     #[arg(long, env = "BALANCER_MAX_CONNECTIONS", value_name = "N", default_value = "0", hide_default_value = true)]
     pub max_connections: String,
 

@@ -26,7 +26,7 @@ const IPV6_PREFIX: u32 = 64;
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConnectionCaps {
-    /// In all; 0: as many as the limit on file descriptors allows, with one more for each to a backend.
+    /// In all; 0: three quarters of what the limit on file descriptors allows; the rest is for backends.
     pub max: usize,
     /// From one address (IPv6: one /64); 0: any number.
     pub per_client: usize,

@@ -25,7 +25,8 @@ pub(crate) fn raise_limit() {
     }
 }
 
-/// Connections of clients for which there are descriptors, with one to a backend for each.
+/// Connections of clients for which there are descriptors. A quarter is left for connections to backends: of many
+/// clients, most are idle at any moment.
 pub(super) fn affordable_connections(threads: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(MOST).min(MOST);
     affordable(limit, threads as u64)
@@ -34,7 +35,7 @@ pub(super) fn affordable_connections(threads: usize) -> usize {
 fn affordable(limit: u64, threads: u64) -> usize {
     let left = limit.saturating_sub(RESERVE).saturating_sub(RESERVE_PER_THREAD.saturating_mul(threads));
     // At least a few: better to try and fail than to serve nobody.
-    usize::try_from(left / 2).unwrap_or(usize::MAX).max(16)
+    usize::try_from(left / 4 * 3).unwrap_or(usize::MAX).max(16)
 }
 
 #[cfg(test)]
@@ -42,8 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_what_is_not_reserved() {
-        assert_eq!(affordable(1024, 2), (1024 - 192 - 16) / 2);
+    fn three_quarters_of_what_is_not_reserved() {
+        assert_eq!(affordable(1024, 2), (1024 - 192 - 16) / 4 * 3);
         assert_eq!(affordable(64, 2), 16);
         assert_eq!(affordable(MOST, u64::MAX), 16);
         assert!(affordable_connections(1) >= 16);

@@ -6,6 +6,7 @@ mod backend;
 mod plane;
 
 mod caps;
+mod descriptors;
 mod forwarded_for;
 mod forwarding;
 mod hostile;

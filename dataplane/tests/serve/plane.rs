@@ -53,9 +53,7 @@ impl Plane {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Client(BufReader::new(stream))
+        Client::connect(self.address)
     }
 
     pub(crate) fn shut_down(&self) {
@@ -113,6 +111,12 @@ impl Answer {
 }
 
 impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Self(BufReader::new(stream))
+    }
+
     pub(crate) fn send(&mut self, text: &str) -> &mut Self {
         self.send_bytes(text.as_bytes())
     }
