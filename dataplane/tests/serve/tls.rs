@@ -3,7 +3,7 @@
 use std::{io::ErrorKind, path::Path, sync::Arc};
 
 use dataplane::server::{
-    ServeOptions,
+    Announcers, ConnectionCaps, ServeOptions,
     tls::{CertificateFiles, Certificates},
 };
 use http::Request;
@@ -12,7 +12,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{backend, http2::handshake, plane::Plane};
@@ -33,13 +33,21 @@ async fn connect(
     trusted: &CertificateFiles,
     alpn: &[u8],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_over(TcpStream::connect(plane.address).await?, host, trusted, alpn).await
+}
+
+async fn connect_over(
+    stream: TcpStream,
+    host: &str,
+    trusted: &CertificateFiles,
+    alpn: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&trusted.certificate).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
-    let stream = TcpStream::connect(plane.address).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await
 }
 
@@ -97,4 +105,40 @@ async fn plain_http_on_a_tls_port_is_let_go() {
     assert!(
         matches!(&error, dataplane::server::tls::TlsError::Read { source, .. } if source.kind() == ErrorKind::NotFound)
     );
+}
+
+#[tokio::test]
+async fn a_proxy_protocol_header_comes_before_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = make(directory.path(), "a.test");
+    let (address, seen) = backend::start(backend::ok);
+    let options = ServeOptions {
+        tls: Some(Certificates::load(vec![files.clone()]).unwrap()),
+        announcers: Some(Announcers::new(vec!["127.0.0.0/8".parse().unwrap()])),
+        ..ServeOptions::default()
+    };
+    let plane = Plane::start_with(&[address], None, options);
+    let mut stream = TcpStream::connect(plane.address).await.unwrap();
+    stream.write_all(b"PROXY TCP4 203.0.113.7 127.0.0.1 4242 443\r\n").await.unwrap();
+    let mut sender = handshake(connect_over(stream, "a.test", &files, b"h2").await.unwrap()).await;
+    assert_eq!(sender.send_request(get()).await.unwrap().status(), 200);
+    assert!(seen.requests.lock().unwrap()[0].to_ascii_lowercase().contains("\r\nx-forwarded-for: 203.0.113.7\r\n"));
+    connect(&plane, "a.test", &files, b"h2").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_so_in_http2_through_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = make(directory.path(), "a.test");
+    let (address, _) = backend::start(backend::ok);
+    let options = ServeOptions {
+        tls: Some(Certificates::load(vec![files.clone()]).unwrap()),
+        caps: ConnectionCaps { max: 1, per_client: 0 },
+        ..ServeOptions::default()
+    };
+    let plane = Plane::start_with(&[address], None, options);
+    let mut first = handshake(connect(&plane, "a.test", &files, b"h2").await.unwrap()).await;
+    let mut second = handshake(connect(&plane, "a.test", &files, b"h2").await.unwrap()).await;
+    assert_eq!(second.send_request(get()).await.unwrap().status(), 503);
+    assert_eq!(first.send_request(get()).await.unwrap().status(), 200);
 }
