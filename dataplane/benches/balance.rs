@@ -5,7 +5,7 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use dataplane::{
     clock::Nanos,
-    pool::{Backend, BackendState, Health, Pool, Strategy},
+    pool::{Ask, Backend, BackendState, Health, Pool, PoolRules, Strategy},
 };
 
 const STRATEGIES: [(&str, Strategy); 5] = [
@@ -32,9 +32,18 @@ fn pick(c: &mut Criterion) {
     for (name, strategy) in STRATEGIES {
         for count in [3, 100, 1000] {
             let pool = Pool::new(strategy, backends(count), None);
-            let mut random = fastrand::Rng::with_seed(1);
+            let (mut random, rules) = (fastrand::Rng::with_seed(1), PoolRules::default());
             c.bench_function(&format!("pick/{name}/{count}"), |b| {
-                b.iter(|| pool.pick(random.u64(..), random.u64(..), Nanos(1), &[]).map(|backend| backend.id));
+                b.iter(|| {
+                    let ask = Ask {
+                        client: random.u64(..),
+                        random: random.u64(..),
+                        now: Nanos(1),
+                        tried: &[],
+                        rules: &rules,
+                    };
+                    pool.pick(&ask).map(|backend| backend.id)
+                });
             });
         }
     }

@@ -2,18 +2,22 @@
 
 mod args;
 mod check;
+mod control_plane_args;
 mod edge_args;
+mod pool_args;
 mod proxy_args;
 
 pub use args::Args;
+pub use control_plane_args::ControlPlaneTlsArgs;
 pub use edge_args::EdgeArgs;
+pub use pool_args::PoolArgs;
 pub use proxy_args::ProxyArgs;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use http::Uri;
 
-use crate::{logging::LogFormat, server::ServeOptions};
+use crate::{logging::LogFormat, server::ServeOptions, sync::ControlPlaneTls};
 
 /// A setting that cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,8 +34,10 @@ pub struct ConfigError {
 /// Everything a data plane is told; built from [`Args`] or in code.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Control planes, tried in this order; the next one when one fails. `http://host:port` each.
+    /// Control planes, tried in this order; the next one when one fails. `http://host:port` or `https://host:port` each.
     pub control_planes: Vec<Uri>,
+    /// How those with `https` are spoken to.
+    pub control_plane_tls: ControlPlaneTls,
     /// Sent to the control plane as a bearer token.
     pub token: Option<Secret>,
     /// Where clients are served.

@@ -1,5 +1,6 @@
 //! All metrics of the data plane: typed handles, counted without a lock and summed up when they are scraped.
 
+mod backends;
 mod histogram;
 mod page;
 mod requests;

@@ -3,6 +3,7 @@
 mod access_log;
 mod answer;
 mod body;
+mod choose;
 mod forward;
 mod headers;
 mod max_forwards;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 
+pub(crate) use choose::review;
 pub use options::ProxyOptions;
 pub(crate) use rate_headers::ValueArena;
 pub(crate) use retry::RetryBudget;

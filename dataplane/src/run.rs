@@ -130,6 +130,7 @@ fn start_sync(config: &Config, holder: Holder, stop: CancellationToken) -> Resul
     let options = SyncOptions {
         control_planes: config.control_planes.clone(),
         token: config.token.clone(),
+        tls: config.control_plane_tls.clone(),
         replica_id: config.replica_id.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Serve)?;

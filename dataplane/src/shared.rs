@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use crate::{
     limiter::BucketTable,
     metrics::{Metrics, Scrape},
+    pool::Queue,
     snapshot::Snapshot,
 };
 
@@ -20,6 +21,8 @@ pub struct Shared {
     pub snapshot: ArcSwapOption<Snapshot>,
     /// Tokens of every client, whatever snapshot holds.
     pub buckets: BucketTable,
+    /// Requests that wait for a backend with room.
+    pub queue: Arc<Queue>,
     /// All counters.
     pub metrics: Metrics,
     draining: AtomicBool,
@@ -31,6 +34,7 @@ impl Shared {
         let shared = Arc::new(Self {
             snapshot: ArcSwapOption::empty(),
             buckets: BucketTable::new(max_clients),
+            queue: Arc::default(),
             metrics: Metrics::default(),
             draining: AtomicBool::new(false),
         });

@@ -8,6 +8,7 @@ pub(crate) use saver::keep_saved;
 use std::{
     fs::{self, File, TryLockError},
     io::{self, BufWriter, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -47,7 +48,8 @@ impl StateDir {
     /// Makes the directory if there is none, and takes it.
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
         let unusable = |reason| StateDirError::Unusable { path: path.into(), reason };
-        fs::create_dir_all(path).map_err(unusable)?;
+        // Keys of clients are kept here: nobody else need read them.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = File::options().create(true).append(true).open(path.join(LOCK)).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.into(), _lock: lock }),
@@ -95,10 +97,18 @@ impl StateDir {
 }
 
 fn write_synced(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
-    let mut writer = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    let mut writer = BufWriter::with_capacity(1 << 18, create_private(path)?);
     format::write(&mut writer, snapshot)?;
     writer.flush()?;
     writer.get_ref().sync_all()
+}
+
+/// Readable by its owner alone, whatever an older file of this name allowed.
+fn create_private(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => File::options().write(true).create_new(true).mode(0o600).open(path),
+    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ mod outbox;
 mod pace;
 mod session;
 mod step;
+mod tls;
 
 pub(crate) use holder::Holder;
 pub(crate) use step::{Staging, Step};
+pub use tls::{ControlPlaneTls, Identity, TlsFault};
 
 use std::time::Duration;
 
@@ -32,6 +34,8 @@ pub(crate) struct SyncOptions {
     /// At least one; tried in this order.
     pub(crate) control_planes: Vec<Uri>,
     pub(crate) token: Option<Secret>,
+    /// For those with `https`.
+    pub(crate) tls: ControlPlaneTls,
     pub(crate) replica_id: String,
 }
 

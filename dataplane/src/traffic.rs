@@ -2,11 +2,42 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// How a backend failed a request. An answer, whatever its status, is none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection could be made in time.
+    Connect,
+    /// It did not answer in time.
+    Timeout,
+    /// It closed the connection without an answer.
+    Reset,
+    /// It answered something that is not HTTP.
+    Garbage,
+    /// It broke off in the middle of its answer.
+    CutOff,
+}
+
+impl Failure {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 5] = [Self::Connect, Self::Timeout, Self::Reset, Self::Garbage, Self::CutOff];
+
+    /// The value of the label `reason`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Garbage => "garbage",
+            Self::CutOff => "cut_off",
+        }
+    }
+}
+
 /// Counters of one backend, since the process started.
 #[derive(Debug, Default)]
 pub struct Traffic {
     answers: [AtomicU64; 5],
-    connect_failures: AtomicU64,
+    failures: [AtomicU64; Failure::ALL.len()],
 }
 
 impl Traffic {
@@ -15,9 +46,9 @@ impl Traffic {
         self.answers[class_index(status)].fetch_add(1, Relaxed);
     }
 
-    /// Counts a connection that could not be made.
-    pub fn connect_failed(&self) {
-        self.connect_failures.fetch_add(1, Relaxed);
+    /// Counts a failure of the backend.
+    pub fn failed(&self, failure: Failure) {
+        self.failures[failure as usize].fetch_add(1, Relaxed);
     }
 
     /// Answers by class: 1xx, 2xx, 3xx, 4xx, 5xx.
@@ -25,9 +56,9 @@ impl Traffic {
         std::array::from_fn(|class| self.answers[class].load(Relaxed))
     }
 
-    /// Connections that could not be made.
-    pub fn connect_failures(&self) -> u64 {
-        self.connect_failures.load(Relaxed)
+    /// Failures of this kind.
+    pub fn failures(&self, failure: Failure) -> u64 {
+        self.failures[failure as usize].load(Relaxed)
     }
 }
 
@@ -47,5 +78,14 @@ mod tests {
             traffic.answered(status);
         }
         assert_eq!(traffic.answers(), [1, 2, 1, 2, 3]);
+    }
+
+    #[test]
+    fn each_failure_has_its_counter() {
+        let traffic = Traffic::default();
+        for (count, failure) in (1..).zip(Failure::ALL) {
+            (0..count).for_each(|_| traffic.failed(failure));
+        }
+        assert_eq!(Failure::ALL.map(|failure| traffic.failures(failure)), [1, 2, 3, 4, 5]);
     }
 }

@@ -1,12 +1,12 @@
 //! Flags and `BALANCER_*` variables. Values stay text here, so that a bad one is reported the same way wherever it came
 //! from.
 
-use super::ProxyArgs;
+use super::{ControlPlaneTlsArgs, ProxyArgs};
 
 /// Command line of a data plane; each flag is also an environment variable, and the flag wins.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Control plane to follow, http://host:port; repeat it (or separate by commas) for several, tried in order
+    /// Control plane to follow, http://host:port or https://host:port; repeat it (or separate by commas) for several, tried in order
     #[arg(
         long = "control-plane",
         env = "BALANCER_CONTROL_PLANE",
@@ -15,6 +15,10 @@ pub struct Args {
         default_value = "http://127.0.0.1:9090"
     )]
     pub control_planes: Vec<String>,
+
+    /// TLS to control planes
+    #[command(flatten)]
+    pub control_plane_tls: ControlPlaneTlsArgs,
 
     /// Token to show to the control plane
     #[arg(long, env = "BALANCER_TOKEN", hide_env_values = true, default_value = "", hide_default_value = true)]

@@ -16,8 +16,10 @@ impl TryFrom<Args> for Config {
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
         let listen = address("listen", &args.listen)?;
+        let control_planes = control_planes(&args.control_planes)?;
         Ok(Self {
-            control_planes: control_planes(&args.control_planes)?,
+            control_plane_tls: args.control_plane_tls.tls(&control_planes)?,
+            control_planes,
             token: secret("token", &args.token)?,
             listen,
             admin_listen: admin_listen(&args)?,
@@ -59,15 +61,15 @@ fn admin_listen(args: &Args) -> Result<SocketAddr, ConfigError> {
 fn control_planes(texts: &[String]) -> Result<Vec<Uri>, ConfigError> {
     let given: Vec<_> = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
     if given.is_empty() {
-        return Err(error("control-plane", "", "at least one http://host:port"));
+        return Err(error("control-plane", "", "at least one http://host:port or https://host:port"));
     }
     given.into_iter().map(control_plane).collect()
 }
 
 fn control_plane(text: &str) -> Result<Uri, ConfigError> {
-    let fault = || error("control-plane", text, "http://host:port without a path");
+    let fault = || error("control-plane", text, "http://host:port or https://host:port without a path");
     let uri = Uri::from_str(text).map_err(|_| fault())?;
-    let plain = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+    let plain = matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none();
     let named =
         uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
     if plain && named { Ok(uri) } else { Err(fault()) }

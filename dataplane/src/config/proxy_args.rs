@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    ConfigError, EdgeArgs,
+    ConfigError, EdgeArgs, PoolArgs,
     check::{choice, error, number},
 };
 use crate::server::{
@@ -50,6 +50,14 @@ pub struct ProxyArgs {
     #[arg(long, env = "BALANCER_RESPONSE_TIMEOUT_MS", value_name = "MS", default_value = "30000")]
     pub response_timeout_ms: String,
 
+    /// Milliseconds between two parts of an answer's body
+    #[arg(long, env = "BALANCER_BACKEND_IDLE_TIMEOUT_MS", value_name = "MS", default_value = "60000")]
+    pub backend_idle_timeout_ms: String,
+
+    /// Milliseconds a tunnel (WebSocket) may carry nothing in either direction
+    #[arg(long, env = "BALANCER_TUNNEL_IDLE_TIMEOUT_MS", value_name = "MS", default_value = "3600000")]
+    pub tunnel_idle_timeout_ms: String,
+
     /// Milliseconds a client gets to send the head of a request
     #[arg(long, env = "BALANCER_HEADER_TIMEOUT_MS", value_name = "MS", default_value = "10000")]
     pub header_timeout_ms: String,
@@ -69,6 +77,10 @@ pub struct ProxyArgs {
     /// Who may connect, and how many
     #[command(flatten)]
     pub edge: EdgeArgs,
+
+    /// How backends are chosen and avoided
+    #[command(flatten)]
+    pub pool: PoolArgs,
 }
 
 const MAX_GRACE_SECS: u64 = 86_400;
@@ -80,11 +92,15 @@ impl ProxyArgs {
         let proxy = ProxyOptions {
             connect_timeout: millis("connect-timeout-ms", &self.connect_timeout_ms)?,
             response_timeout: millis("response-timeout-ms", &self.response_timeout_ms)?,
+            backend_idle_timeout: millis("backend-idle-timeout-ms", &self.backend_idle_timeout_ms)?,
+            tunnel_idle_timeout: millis("tunnel-idle-timeout-ms", &self.tunnel_idle_timeout_ms)?,
             header_timeout: millis("header-timeout-ms", &self.header_timeout_ms)?,
             keep_alive_timeout: millis("keep-alive-timeout-ms", &self.keep_alive_timeout_ms)?,
             client_idle_timeout: millis("client-idle-timeout-ms", &self.client_idle_timeout_ms)?,
             upstream_idle_timeout: millis("upstream-idle-timeout-ms", &self.upstream_idle_timeout_ms)?,
             access_log: choice("access-log", &self.access_log, &[("on", true), ("off", false)])?,
+            pool: self.pool.rules()?,
+            queue_timeout: self.pool.queue_timeout()?,
             ..ProxyOptions::default()
         };
         let grace = Duration::from_secs(number("grace-secs", &self.grace_secs, 0, MAX_GRACE_SECS)?);

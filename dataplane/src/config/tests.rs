@@ -35,7 +35,10 @@ fn a_bad_value_names_its_key_itself_and_what_was_expected() {
     for (flag, value, expected) in [
         ("listen", "8080", "ip:port"),
         ("admin-listen", "localhost", "ip:port"),
-        ("control-plane", "https://a:1", "http://host:port"),
+        ("control-plane", "ftp://a:1", "http://host:port"),
+        ("control-plane-ca", "/nowhere/ca.pem", "https://"),
+        ("control-plane-cert", "/nowhere/cert.pem", "--control-plane-key"),
+        ("control-plane-key", "/nowhere/key.pem", "--control-plane-cert"),
         ("control-plane", "http://a:1/path", "http://host:port"),
         ("control-plane", "a:1", "http://host:port"),
         ("control-plane", "http://u@a:1", "http://host:port"),

@@ -7,11 +7,10 @@ use std::{
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 
-use super::{OwnAnswer, RefusedConnection, page::Page};
+use super::{OwnAnswer, RefusedConnection, backends::backends, page::Page};
 use crate::{
     clock::{self, Nanos},
     limiter::LimitKind,
-    pool::{Backend, Health},
     shared::Shared,
     snapshot::Snapshot,
 };
@@ -67,6 +66,8 @@ fn requests(page: &mut Page, shared: &Shared) -> fmt::Result {
         OwnAnswer::ALL.map(|reason| (reason.label(), metrics.own_answers_total(reason))),
     )?;
     page.counter("retries", "Tries of a request beyond its first", metrics.retries_total())?;
+    page.gauge("queue_waiting", "Requests waiting for a backend with room", shared.queue.waiting() as f64)?;
+    page.counter("queue_waited", "Requests that had to wait for a backend with room", shared.queue.waited_total())?;
     let latency = metrics.latency().recorded();
     page.metric("request_duration_seconds", "From a request's head to its answer's head", MetricType::Histogram)?
         .encode_histogram::<[(&str, &str); 0]>(latency.sum_seconds, latency.count, &latency.buckets, None)
@@ -117,43 +118,7 @@ fn snapshot(page: &mut Page, snapshot: &Snapshot) -> fmt::Result {
         seconds_since(snapshot.applied_at),
     )?;
     page.gauge("snapshot_limits", "Clients with a limit of their own", snapshot.limits.len() as f64)?;
-    backends(page, snapshot.pool.backends())
-}
-
-fn backends(page: &mut Page, backends: &[Arc<Backend>]) -> fmt::Result {
-    let now = clock::now();
-    let mut family = page.metric("backend_requests", "Answers of a backend, by status class", MetricType::Counter)?;
-    for backend in backends {
-        for (count, class) in backend.state.traffic.answers().into_iter().zip(CLASSES) {
-            let labels = [("backend", backend.authority.as_str()), ("class", class)];
-            family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)?;
-        }
-    }
-    let labelled = |value: fn(&Backend, Nanos) -> u64| {
-        backends.iter().map(move |backend| (backend.authority.as_str(), value(backend, now)))
-    };
-    page.counters(
-        "backend_connect_failures",
-        "Connections to a backend that could not be made",
-        "backend",
-        labelled(|backend, _| backend.state.traffic.connect_failures()),
-    )?;
-    page.gauges(
-        "backend_in_flight",
-        "Requests a backend is serving now",
-        "backend",
-        labelled(|backend, _| u64::from(backend.state.in_flight())),
-    )?;
-    page.gauges(
-        "backend_takes_requests",
-        "1 if new requests may go to a backend: not draining, not unhealthy, not ejected after failed connects",
-        "backend",
-        labelled(|backend, now| u64::from(takes_requests(backend, now))),
-    )
-}
-
-fn takes_requests(backend: &Backend, now: Nanos) -> bool {
-    !backend.draining && backend.health != Health::Unhealthy && !backend.state.is_ejected(now)
+    backends(page, &snapshot.pool)
 }
 
 fn seconds_since(earlier: Nanos) -> f64 {

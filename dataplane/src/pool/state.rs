@@ -1,23 +1,19 @@
 //! What is known of a backend from using it.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{
         AtomicU32, AtomicU64,
-        Ordering::{AcqRel, Acquire, Relaxed},
+        Ordering::{Relaxed, SeqCst},
     },
 };
 
+use super::{
+    outlier::{Ejection, OutlierRules, Reason, Watch},
+    queue::Queue,
+    slow_start,
+};
 use crate::{clock::Nanos, traffic::Traffic};
-
-/// Connect failures in a row that eject a backend.
-const FAILURES_TO_EJECT: u32 = 3;
-
-/// The first ejection lasts this long, each further one twice as long as the one before.
-const FIRST_EJECTION_NS: u64 = 1_000_000_000;
-
-/// No ejection lasts longer.
-const LONGEST_EJECTION_NS: u64 = 30_000_000_000;
 
 /// State of a backend that outlives snapshots; one per backend id.
 #[derive(Debug, Default)]
@@ -25,19 +21,35 @@ pub struct BackendState {
     /// What it answered, for the metrics.
     pub traffic: Traffic,
     in_flight: AtomicU32,
-    /// Connect failures in a row; during an ejection further ones do not count.
-    failures: AtomicU32,
-    /// A [`Nanos`]; 0: never ejected since it last took a connection.
-    ejected_until: AtomicU64,
+    /// Failures in a row; during an ejection further ones do not count.
+    strikes: AtomicU32,
+    pub(super) ejection: Ejection,
+    /// A [`Nanos`] from which its share grows; 0: it has its full share.
+    warming_from: AtomicU64,
+    watch: Mutex<Watch>,
 }
 
 /// One request in flight, until it is dropped.
 #[derive(Debug)]
-pub struct InFlight(Arc<BackendState>);
+pub struct InFlight {
+    state: Arc<BackendState>,
+    /// Told of the end, where the number of requests in flight is bounded.
+    queue: Option<Arc<Queue>>,
+}
+
+impl InFlight {
+    /// Where it is in flight.
+    pub fn state(&self) -> &BackendState {
+        &self.state
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        self.state.in_flight.fetch_sub(1, SeqCst);
+        if let Some(queue) = &self.queue {
+            queue.made_room();
+        }
     }
 }
 
@@ -45,55 +57,103 @@ impl BackendState {
     /// Counts a request as in flight until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
-        InFlight(self.clone())
+        InFlight { state: self.clone(), queue: None }
+    }
+
+    /// As [`Self::begin`], if fewer than `most` are in flight; 0: any number. The end is told to `queue`.
+    pub fn try_begin(self: &Arc<Self>, most: u32, queue: &Arc<Queue>) -> Option<InFlight> {
+        if most == 0 {
+            return Some(self.begin());
+        }
+        // Never above the bound, not even for a moment: who saw that moment would wait for room that is there.
+        let one_more = |in_flight| (in_flight < most).then_some(in_flight + 1);
+        self.in_flight.fetch_update(SeqCst, SeqCst, one_more).ok()?;
+        Some(InFlight { state: self.clone(), queue: Some(queue.clone()) })
     }
 
     /// Requests in flight.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+        self.in_flight.load(SeqCst)
     }
 
-    /// A connection could not be made. The third in a row ejects the backend for a second; when that is over it gets
-    /// requests again, and the next failure ejects it for twice as long, up to 30 s.
-    pub fn connect_failed(&self, now: Nanos) {
-        let until = self.ejected_until.load(Acquire);
-        if now.0 < until {
-            return;
-        }
-        let failures = self.failures.load(Relaxed).saturating_add(1);
-        if failures < FAILURES_TO_EJECT {
-            self.failures.fetch_add(1, Relaxed);
-            return;
-        }
-        // Of several that fail at once, one ejects.
-        let end = now.plus(ejection_ns(failures)).0;
-        if self.ejected_until.compare_exchange(until, end, AcqRel, Relaxed).is_ok() {
-            self.failures.store(failures, Relaxed);
+    /// A request was answered: failures are no longer in a row.
+    pub fn succeeded(&self) {
+        // The usual case writes nothing.
+        if self.strikes.load(Relaxed) != 0 {
+            self.strikes.store(0, Relaxed);
         }
     }
 
-    /// A connection was made: all is forgiven.
-    pub fn connected(&self) {
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
-            self.ejected_until.store(0, Relaxed);
+    /// A connection was made: it is no longer unreachable.
+    pub fn connected(&self, now: Nanos) {
+        if self.ejection.current(now) == Some(Reason::Unreachable) {
+            self.strikes.store(0, Relaxed);
+            self.ejection.lift();
+            self.warm_up(now);
         }
     }
 
-    /// Whether connect failures keep it from getting requests.
-    pub fn is_ejected(&self, now: Nanos) -> bool {
-        now.0 < self.ejected_until.load(Relaxed)
+    /// Its share is small from now on and grows, where there is a slow start.
+    pub fn warm_up(&self, from: Nanos) {
+        // 0 means something else.
+        self.warming_from.store(from.0.max(1), Relaxed);
     }
-}
 
-fn ejection_ns(failures: u32) -> u64 {
-    let doublings = failures.saturating_sub(FAILURES_TO_EJECT).min(10);
-    (FIRST_EJECTION_NS << doublings).min(LONGEST_EJECTION_NS)
+    /// Why it is ejected now, if it is.
+    pub fn ejected(&self, now: Nanos) -> Option<Reason> {
+        self.ejection.current(now)
+    }
+
+    /// Ejections for this reason since the process started.
+    pub fn ejections(&self, reason: Reason) -> u64 {
+        self.ejection.count(reason)
+    }
+
+    /// Its share of what its weight stands for, in thousandths.
+    pub(super) fn share(&self, now: Nanos, slow_start_ns: u64) -> u32 {
+        let from = self.warming_from.load(Relaxed);
+        if from == 0 { slow_start::WHOLE } else { slow_start::share(Nanos(from), now, slow_start_ns) }
+    }
+
+    /// Counts one more failure in a row; whether that is enough to eject.
+    pub(super) fn strike(&self, now: Nanos, rules: &OutlierRules) -> bool {
+        if rules.consecutive_failures == 0 || self.ejection.current(now).is_some() {
+            return false;
+        }
+        // Stays there until it succeeds: the first failure after an ejection brings the next one.
+        let strikes = self.strikes.fetch_add(1, Relaxed).saturating_add(1);
+        strikes >= rules.consecutive_failures
+    }
+
+    /// Ejects it, and has its share grow once it is back. `None`: it is ejected already. Else for how many nanoseconds.
+    pub(super) fn eject(&self, reason: Reason, now: Nanos, rules: &OutlierRules) -> Option<u64> {
+        let lasts_ns = self.ejection.start(reason, now, rules)?;
+        self.warm_up(now.plus(lasts_ns));
+        Some(lasts_ns)
+    }
+
+    /// What its review keeps. Requests do not touch it.
+    pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
+        // Plain numbers: a thread that panicked while it held the lock left nothing half done.
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RULES: OutlierRules = OutlierRules {
+        consecutive_failures: 3,
+        server_errors: super::super::outlier::ServerErrors::Ignored,
+        min_success_percent: 0,
+        window_secs: 10,
+        min_requests: 20,
+        first_ejection_ns: 1_000_000_000,
+        longest_ejection_ns: 30_000_000_000,
+        max_ejected_percent: 50,
+        panic_percent: 50,
+    };
 
     fn at(ms: u64) -> Nanos {
         Nanos(ms * 1_000_000)
@@ -111,24 +171,53 @@ mod tests {
     }
 
     #[test]
-    fn the_third_failure_in_a_row_ejects_and_each_ejection_doubles() {
+    fn no_thread_gets_past_the_bound() {
+        let (state, queue) = (Arc::new(BackendState::default()), Arc::new(Queue::default()));
+        let held: Vec<_> = (0..9).map_while(|_| state.try_begin(5, &queue)).collect();
+        assert_eq!((held.len(), state.in_flight()), (5, 5));
+        drop(held);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        let held = state.try_begin(2, &queue);
+                        assert!(state.in_flight() <= 2);
+                        drop(held);
+                    }
+                });
+            }
+        });
+        assert_eq!(state.in_flight(), 0);
+    }
+
+    #[test]
+    fn only_failures_in_a_row_are_enough_and_after_an_ejection_one_is() {
         let state = BackendState::default();
-        state.connect_failed(at(0));
-        state.connect_failed(at(0));
-        state.connected();
-        state.connect_failed(at(0));
-        state.connect_failed(at(0));
-        assert!(!state.is_ejected(at(0)));
-        let mut now = 0;
-        for seconds in [1, 2, 4, 8, 16, 30, 30, 30] {
-            state.connect_failed(at(now));
-            state.connect_failed(at(now)); // a straggler
-            assert!(state.is_ejected(at(now + seconds * 1000 - 1)), "{seconds}");
-            now += seconds * 1000;
-            assert!(!state.is_ejected(at(now)), "{seconds}");
+        let strikes = |count| (0..count).map(|_| state.strike(at(0), &RULES)).collect::<Vec<_>>();
+        assert_eq!(strikes(2), [false, false]);
+        state.succeeded();
+        assert_eq!(strikes(3), [false, false, true]);
+        assert_eq!(state.eject(Reason::Failures, at(0), &RULES), Some(1_000_000_000));
+        assert!(!state.strike(at(999), &RULES), "a straggler");
+        assert!(state.strike(at(1000), &RULES));
+    }
+
+    #[test]
+    fn a_connection_proves_that_it_can_be_reached_and_nothing_else() {
+        let state = BackendState::default();
+        for (reason, left) in [(Reason::Unreachable, None), (Reason::Failures, Some(Reason::Failures))] {
+            state.eject(reason, at(0), &RULES);
+            state.connected(at(1));
+            assert_eq!(state.ejected(at(1)), left);
         }
-        state.connected();
-        state.connect_failed(at(now));
-        assert!(!state.is_ejected(at(now)));
+    }
+
+    #[test]
+    fn the_share_grows_from_when_it_is_back() {
+        let state = BackendState::default();
+        let share = |ms| state.share(at(ms), 10_000_000_000);
+        assert_eq!(share(0), 1000);
+        state.eject(Reason::Failures, at(0), &RULES);
+        assert_eq!([1000, 6000, 11_000].map(share), [100, 500, 1000]);
     }
 }

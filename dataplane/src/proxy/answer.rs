@@ -21,7 +21,11 @@ pub(super) fn request_id<B>(request: &Request<B>) -> Option<HeaderValue> {
 /// The answer for `reason`, under the client's request id or a new one.
 pub(super) fn own_answer(worker: &Worker, id: Option<HeaderValue>, reason: OwnAnswer) -> Response<ProxyBody> {
     worker.shared.metrics.requests.own_answer(reason);
-    answer(worker, id, problem(reason))
+    let mut response = answer(worker, id, problem(reason));
+    if reason == OwnAnswer::Overloaded {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// The answer to a request that must not be forwarded.
@@ -97,9 +101,12 @@ fn problem(reason: OwnAnswer) -> Problem {
         OwnAnswer::ConnectFailed => {
             problem!(SERVICE_UNAVAILABLE, 503, "Service Unavailable", "No backend could be connected to.")
         }
-        OwnAnswer::Overloaded => {
-            problem!(SERVICE_UNAVAILABLE, 503, "Service Unavailable", "The balancer is at the end of its means.")
-        }
+        OwnAnswer::Overloaded => problem!(
+            SERVICE_UNAVAILABLE,
+            503,
+            "Service Unavailable",
+            "All backends are busy, and none had room in time; try again after the seconds given in Retry-After."
+        ),
         OwnAnswer::TooManyConnections => problem!(
             SERVICE_UNAVAILABLE,
             503,

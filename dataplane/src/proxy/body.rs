@@ -1,6 +1,7 @@
 //! The body of an answer on its way to the client.
 
 use std::{
+    any::Any,
     net::IpAddr,
     pin::Pin,
     rc::Rc,
@@ -15,7 +16,8 @@ use hyper::body::Incoming;
 use super::access_log::AccessRecord;
 use crate::{
     pool::{Backend, InFlight},
-    server::Worker,
+    server::{Deadline, Worker},
+    traffic::Failure,
     upstream::Upstream,
 };
 
@@ -24,6 +26,8 @@ pub(crate) struct ProxyBody {
     kind: Kind,
     /// Ends with the body, however that ends.
     completion: Option<Completion>,
+    /// Kept until then.
+    held: Option<Box<dyn Any>>,
 }
 
 enum Kind {
@@ -36,12 +40,17 @@ enum Kind {
 impl ProxyBody {
     /// These bytes.
     pub(super) fn full(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(Some(bytes).filter(|b| !b.is_empty())), completion: None }
+        Self { kind: Kind::Full(Some(bytes).filter(|b| !b.is_empty())), completion: None, held: None }
     }
 
     /// What the backend sends.
     pub(super) fn upstream(body: UpstreamBody) -> Self {
-        Self { kind: Kind::Upstream(body), completion: None }
+        Self { kind: Kind::Upstream(body), completion: None, held: None }
+    }
+
+    /// Keeps `value` until the answer is over.
+    pub(crate) fn hold(&mut self, value: impl Any) {
+        self.held = Some(Box::new(value));
     }
 
     pub(super) fn complete_with(&mut self, completion: Completion) {
@@ -51,9 +60,9 @@ impl ProxyBody {
 
 impl Body for ProxyBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
         let this = &mut *self;
         let frame = match &mut this.kind {
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
@@ -83,60 +92,101 @@ impl Body for ProxyBody {
 /// A backend's body, driving the connection it comes from and giving it back when complete.
 pub(super) struct UpstreamBody {
     incoming: Incoming,
-    upstream: Option<Upstream>,
+    /// `None` once it has been given back.
+    source: Option<Source>,
     worker: Rc<Worker>,
-    backend_id: u64,
     /// An error that is reported at the next poll, so that what came before it is flushed: a client that sees a broken
     /// message knows more than one that sees none.
-    failure: Option<hyper::Error>,
-    _in_flight: InFlight,
+    failure: Option<BodyError>,
 }
 
+/// Where a body comes from.
+pub(super) struct Source {
+    pub(super) upstream: Upstream,
+    pub(super) backend_id: u64,
+    pub(super) in_flight: InFlight,
+    /// By when the next part must have come.
+    pub(super) part_due: Arc<Deadline>,
+}
+
+/// Why a body breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The backend closed the connection, or what it sends is no body.
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    /// The backend has sent nothing for too long.
+    #[error("the backend has sent nothing within the idle time-out")]
+    Idle,
+}
+
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 impl UpstreamBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        upstream: Upstream,
-        worker: Rc<Worker>,
-        backend_id: u64,
-        in_flight: InFlight,
-    ) -> Self {
-        Self { incoming, upstream: Some(upstream), worker, backend_id, failure: None, _in_flight: in_flight }
+    pub(super) fn new(incoming: Incoming, source: Source, worker: Rc<Worker>) -> Self {
+        let mut body = Self { incoming, source: Some(source), worker, failure: None };
+        if body.incoming.is_end_stream() {
+            body.give_back();
+        }
+        body
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> PolledFrame {
         if let Some(error) = self.failure.take() {
             return Poll::Ready(Some(Err(error)));
         }
         match self.poll_incoming(cx) {
             Poll::Ready(Some(Err(error))) => {
+                if let Some(source) = &self.source {
+                    source.in_flight.state().traffic.failed(Failure::CutOff);
+                }
                 self.failure = Some(error);
                 cx.waker().wake_by_ref();
                 Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.give_back();
+                Poll::Ready(None)
             }
             frame => frame,
         }
     }
 
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
-        match &mut self.upstream {
-            Some(upstream) if frame.is_pending() => {
-                // A connection that is finished has put its last word into the channel: ask again either way.
-                let _ = upstream.drive(cx);
-                Pin::new(&mut self.incoming).poll_frame(cx)
-            }
-            _ => frame,
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> PolledFrame {
+        let mut frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Some(source) = &mut self.source else { return frame.map_err(BodyError::from) };
+        if frame.is_pending() {
+            // A connection that is finished has put its last word into the channel: ask again either way.
+            let _ = source.upstream.drive(cx);
+            frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        }
+        if frame.is_ready() {
+            source.part_due.clear();
+            return frame.map_err(BodyError::from);
+        }
+        if !source.part_due.is_set() {
+            source.part_due.set(self.worker.options.backend_idle_timeout);
+        }
+        source.part_due.poll_passed(cx).map(|()| Some(Err(BodyError::Idle)))
+    }
+
+    /// The body was read to its end: the connection can be used again, and the backend has one request less.
+    fn give_back(&mut self) {
+        if let Some(Source { upstream, backend_id, .. }) = self.source.take() {
+            self.worker.give_back(backend_id, upstream);
         }
     }
 }
 
 impl Drop for UpstreamBody {
-    /// A body that was read to its end leaves a connection that can be used again; any other is closed with it.
+    /// hyper does not ask for the end of a body whose length it knows. A connection whose body was not read to its end
+    /// is closed.
     fn drop(&mut self) {
-        if let Some(upstream) = self.upstream.take()
-            && self.incoming.is_end_stream()
-        {
-            self.worker.give_back(self.backend_id, upstream);
+        if self.incoming.is_end_stream() {
+            self.give_back();
+        }
+        if let Some(source) = &self.source {
+            source.part_due.clear();
         }
     }
 }

@@ -7,7 +7,7 @@ use http_body::Body;
 use hyper::{body::Incoming, upgrade};
 
 use super::{
-    body::{ProxyBody, UpstreamBody},
+    body::{ProxyBody, Source, UpstreamBody},
     headers,
     outgoing::Outgoing,
     tunnel,
@@ -19,6 +19,7 @@ use crate::{
     pool::{Backend, InFlight},
     server::{Deadline, Worker},
     snapshot::Snapshot,
+    traffic::Failure,
     upstream::{self, ConnectError, Upstream},
 };
 
@@ -44,8 +45,10 @@ pub(super) struct Forwarded {
 }
 
 /// One try that failed.
-struct Failure {
+struct Failed {
     reason: OwnAnswer,
+    /// `None`: it was not the backend's fault.
+    blame: Option<Failure>,
     /// The request, where it can be sent to another backend.
     again: Option<Box<Outgoing>>,
 }
@@ -61,24 +64,23 @@ impl Forward<'_> {
         let mut outgoing = Outgoing::new(self, request, websocket.is_some())?;
         let mut tried = [0; MAX_BACKENDS];
         let mut reason = OwnAnswer::NoBackend;
+        let mut next = Some(self.first_place().await?);
         for attempt in 0..MAX_BACKENDS {
-            let Some(backend) = self.pick(&tried[..attempt]) else { break };
-            let in_flight = backend.state.begin();
+            let Some((backend, in_flight)) = next else { break };
             let failure = match self.try_backend(&backend, outgoing).await {
                 Ok(answered) => return Ok(self.answer(answered, backend, in_flight, websocket)),
                 Err(failure) => failure,
             };
             (reason, tried[attempt]) = (failure.reason, backend.id);
-            match failure.again {
-                Some(again) if attempt + 1 < MAX_BACKENDS && self.may_retry() => outgoing = *again,
-                _ => break,
+            if let Some(blame) = failure.blame {
+                self.blame(&backend, blame);
             }
+            let Some(again) = failure.again.filter(|_| attempt + 1 < MAX_BACKENDS) else { break };
+            outgoing = *again;
+            // Only a retry that can be made is taken out of the budget.
+            next = self.place(&tried[..=attempt]).ok().filter(|_| self.may_retry());
         }
         Err(reason)
-    }
-
-    fn pick(&self, tried: &[u64]) -> Option<Arc<Backend>> {
-        self.snapshot.pool.pick(self.client.stable_hash, self.worker.random(), clock::now(), tried).cloned()
     }
 
     fn may_retry(&self) -> bool {
@@ -91,7 +93,7 @@ impl Forward<'_> {
     }
 
     /// Sends the request to one backend, on an idle connection if there is one.
-    async fn try_backend(&self, backend: &Backend, mut outgoing: Outgoing) -> Result<Answered, Failure> {
+    async fn try_backend(&self, backend: &Backend, mut outgoing: Outgoing) -> Result<Answered, Failed> {
         if !outgoing.request.headers().contains_key(header::HOST)
             && let Ok(host) = HeaderValue::try_from(backend.authority.as_str())
         {
@@ -100,7 +102,7 @@ impl Forward<'_> {
         if let Some(idle) = self.worker.take_idle(backend.id) {
             match self.exchange(idle, outgoing).await {
                 // The backend may have closed the idle connection just then; a fresh one says whether it is there.
-                Err(Failure { reason: OwnAnswer::BadGateway, again: Some(again) }) => {
+                Err(Failed { reason: OwnAnswer::BadGateway, again: Some(again), .. }) => {
                     self.worker.forget_idle(backend.id);
                     outgoing = *again;
                 }
@@ -109,39 +111,30 @@ impl Forward<'_> {
         }
         match upstream::connect(&backend.authority, self.worker.options.connect_timeout).await {
             Ok(fresh) => {
-                backend.state.connected();
+                backend.state.connected(clock::now());
                 self.exchange(fresh, outgoing).await
             }
-            Err(error) => Err(self.connect_failed(backend, &error, outgoing)),
+            Err(error) => Err(connect_failed(backend, &error, outgoing)),
         }
     }
 
-    fn connect_failed(&self, backend: &Backend, error: &ConnectError, outgoing: Outgoing) -> Failure {
-        backend.state.connect_failed(clock::now());
-        tracing::debug!(backend = %backend.authority, %error, "cannot connect to backend");
-        let reason = match error {
-            ConnectError::Timeout => OwnAnswer::Timeout,
-            ConnectError::Io(_) => OwnAnswer::ConnectFailed,
-        };
-        Failure { reason, again: Some(Box::new(outgoing)) }
-    }
-
     /// Sends the request on a connection and waits for the head of the answer.
-    async fn exchange(&self, mut upstream: Upstream, outgoing: Outgoing) -> Result<Answered, Failure> {
+    async fn exchange(&self, mut upstream: Upstream, outgoing: Outgoing) -> Result<Answered, Failed> {
         let Outgoing { request, replay, websocket } = outgoing;
         self.answer_due.set(self.worker.options.response_timeout);
         let answer = tokio::select! {
             biased;
             answer = upstream.send(request) => answer,
-            () = self.answer_due.passed() => return Err(Failure { reason: OwnAnswer::Timeout, again: None }),
+            () = self.answer_due.passed() => return Err(Failed::new(OwnAnswer::Timeout, Failure::Timeout)),
         };
         self.answer_due.clear();
         match answer {
             Ok(response) if is_sound(&response, websocket) => Ok((response, upstream)),
-            Ok(_) => Err(Failure { reason: OwnAnswer::BadGateway, again: None }),
+            Ok(_) => Err(Failed::new(OwnAnswer::BadGateway, Failure::Garbage)),
             Err(error) => {
                 tracing::debug!(error = %error.error, "no answer from backend");
-                Err(Failure { reason: OwnAnswer::BadGateway, again: Outgoing::again(error, replay, websocket) })
+                let blame = blame(&error.error);
+                Err(Failed { reason: OwnAnswer::BadGateway, blame, again: Outgoing::again(error, replay, websocket) })
             }
         }
     }
@@ -153,7 +146,7 @@ impl Forward<'_> {
         in_flight: InFlight,
         websocket: Option<upgrade::OnUpgrade>,
     ) -> Forwarded {
-        backend.state.traffic.answered(response.status().as_u16());
+        self.credit(&backend, response.status().as_u16());
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let tunnel = websocket.filter(|_| switched);
         let (mut parts, incoming) = response.into_parts();
@@ -168,10 +161,36 @@ impl Forward<'_> {
                 ProxyBody::full(bytes::Bytes::new())
             }
             None => {
-                ProxyBody::upstream(UpstreamBody::new(incoming, upstream, self.worker.clone(), backend.id, in_flight))
+                let source = Source { upstream, backend_id: backend.id, in_flight, part_due: self.answer_due.clone() };
+                ProxyBody::upstream(UpstreamBody::new(incoming, source, self.worker.clone()))
             }
         };
         Forwarded { response: Response::from_parts(parts, body), backend }
+    }
+}
+
+impl Failed {
+    /// A failure after which the request must not be sent again.
+    fn new(reason: OwnAnswer, blame: Failure) -> Self {
+        Self { reason, blame: Some(blame), again: None }
+    }
+}
+
+fn connect_failed(backend: &Backend, error: &ConnectError, outgoing: Outgoing) -> Failed {
+    tracing::debug!(backend = %backend.authority, %error, "cannot connect to backend");
+    let reason = match error {
+        ConnectError::Timeout => OwnAnswer::Timeout,
+        ConnectError::Io(_) => OwnAnswer::ConnectFailed,
+    };
+    Failed { reason, blame: Some(Failure::Connect), again: Some(Box::new(outgoing)) }
+}
+
+/// What a backend did that hyper calls this. A request's body that breaks off is its client's doing.
+fn blame(error: &hyper::Error) -> Option<Failure> {
+    match error {
+        error if error.is_user() => None,
+        error if error.is_parse() => Some(Failure::Garbage),
+        _ => Some(Failure::Reset),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pool::PoolRules;
+
 /// Time-outs and switches of the request path.
 #[derive(Clone, Debug)]
 pub struct ProxyOptions {
@@ -9,6 +11,10 @@ pub struct ProxyOptions {
     pub connect_timeout: Duration,
     /// From the last byte of the request to the first of the answer's head.
     pub response_timeout: Duration,
+    /// Between two parts of an answer's body.
+    pub backend_idle_timeout: Duration,
+    /// How long a tunnel may carry nothing in either direction.
+    pub tunnel_idle_timeout: Duration,
     /// For a client to send the head of a request.
     pub header_timeout: Duration,
     /// For a client to begin the next request on its connection.
@@ -19,6 +25,10 @@ pub struct ProxyOptions {
     pub upstream_idle_timeout: Duration,
     /// Unused connections kept to one backend, per thread.
     pub upstream_idle_max: usize,
+    /// When backends are avoided, and what one may be asked to do.
+    pub pool: PoolRules,
+    /// How long a request may wait for a backend with room, where `pool` bounds that.
+    pub queue_timeout: Duration,
     /// One log line per request.
     pub access_log: bool,
 }
@@ -28,11 +38,15 @@ impl Default for ProxyOptions {
         Self {
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_secs(30),
+            backend_idle_timeout: Duration::from_secs(60),
+            tunnel_idle_timeout: Duration::from_secs(3600),
             header_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(60),
             client_idle_timeout: Duration::from_secs(30),
             upstream_idle_timeout: Duration::from_secs(30),
             upstream_idle_max: 128,
+            pool: PoolRules::default(),
+            queue_timeout: Duration::from_secs(1),
             access_log: false,
         }
     }

@@ -39,6 +39,10 @@ impl Outgoing {
             let replay = (is_idempotent(&parts.method) && !websocket).then(|| parts.clone());
             return Ok(Self { request: Request::from_parts(parts, RequestBody::empty()), replay, websocket });
         }
+        if body.size_hint().exact().is_none() {
+            // hyper sends a body of unknown length in chunks, but with GET and the like only if it is told to.
+            parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         let body = RequestBody::new(body, forward.answer_due.clone(), forward.worker.options.response_timeout);
         Ok(Self { request: Request::from_parts(parts, body), replay: None, websocket })
     }

@@ -74,10 +74,12 @@ struct Handler {
 
 impl Handler {
     async fn handle(self: Rc<Self>, mut request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
-        let _active = Active::begin(&self);
+        let active = Active::begin(self.clone());
         let fault = to_http1(&mut request).err();
         let answer_due = self.worker.timers.deadline();
-        Ok(self.proxy.answer(request, Turn { fault: &|| fault, answer_due: &answer_due }).await)
+        let mut response = self.proxy.answer(request, Turn { fault: &|| fault, answer_due: &answer_due }).await;
+        response.body_mut().hold(active);
+        Ok(response)
     }
 
     async fn is_idle_and_late(&self) {
@@ -91,18 +93,18 @@ impl Handler {
     }
 }
 
-/// Counts a request while it is being answered.
-struct Active<'a>(&'a Handler);
+/// Counts a request until its answer is over.
+struct Active(Rc<Handler>);
 
-impl<'a> Active<'a> {
-    fn begin(handler: &'a Handler) -> Self {
+impl Active {
+    fn begin(handler: Rc<Handler>) -> Self {
         handler.active.set(handler.active.get() + 1);
         handler.idle.clear();
         Self(handler)
     }
 }
 
-impl Drop for Active<'_> {
+impl Drop for Active {
     fn drop(&mut self) {
         let left = self.0.active.get() - 1;
         self.0.active.set(left);

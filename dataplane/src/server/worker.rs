@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::{self, Nanos},
-    proxy::{ProxyOptions, RetryBudget, ValueArena},
+    proxy::{self, ProxyOptions, RetryBudget, ValueArena},
     shared::Shared,
     snapshot::Snapshot,
     upstream::{IdlePool, Upstream},
@@ -166,6 +166,9 @@ impl Worker {
         self.budget.observe(now, self.shared.metrics.requests.started_total());
         // Also lets go of a snapshot that a thread without requests would hold on to.
         let Some(snapshot) = self.snapshot() else { return };
+        if self.index == 0 {
+            proxy::review(self, &snapshot.pool, now);
+        }
         let idle_ns = u64::try_from(self.options.upstream_idle_timeout.as_nanos()).unwrap_or(u64::MAX);
         let known = |id| snapshot.pool.backends().iter().any(|b| b.id == id);
         self.idle.borrow_mut().sweep(Nanos(now.0.saturating_sub(idle_ns)), known);

@@ -158,3 +158,15 @@ proptest! {
         prop_assert!(directory.load().is_err());
     }
 }
+
+#[test]
+fn what_is_saved_can_be_read_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = tempfile::tempdir().unwrap();
+    let (directory, file) = (scratch.path().join("state"), scratch.path().join("state/file"));
+    drop(StateDir::open(&directory).unwrap());
+    std::fs::write(&file, "left by an older version").unwrap();
+    drop(create_private(&file).unwrap());
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&directory), mode(&file)), (0o700, 0o600));
+}

@@ -12,6 +12,10 @@ use tonic::{
     transport::Endpoint,
 };
 
+use super::{
+    SyncOptions,
+    tls::{TlsFault, innermost},
+};
 use crate::config::Secret;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,10 +28,18 @@ const WINDOW_BYTES: u32 = 4 << 20;
 /// Why there is no stream any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
-    #[error("cannot connect: {}", chain(.0))]
+    #[error("cannot connect: {}", innermost(.0))]
     Connect(#[from] tonic::transport::Error),
     #[error("no answer within {} s", OPEN_TIMEOUT.as_secs())]
     NoAnswer,
+    #[error("{0}")]
+    Tls(#[from] TlsFault),
+    /// By TLS 1.3 a server refuses a certificate only after the client has begun to speak.
+    #[error(
+        "{}; one with admin.tls.client_ca drops whoever has no certificate of it (--control-plane-cert)",
+        told(.0)
+    )]
+    Dropped(Status),
     #[error("{}", told(.0))]
     Failed(#[from] Status),
     #[error("the control plane ended the stream")]
@@ -36,14 +48,6 @@ pub(super) enum Lost {
     Silent,
     #[error("the control plane does not read")]
     NotReading,
-}
-
-/// The transport's own text is "transport error"; what happened is in its innermost source.
-fn chain(error: &dyn Error) -> String {
-    match error.source() {
-        Some(source) => chain(source),
-        None => error.to_string(),
-    }
 }
 
 /// A status without a known code was made up by the transport when the connection broke.
@@ -57,23 +61,36 @@ fn told(status: &Status) -> String {
 /// Connects and opens the stream with what the data plane says first.
 pub(super) async fn open(
     control_plane: &Uri,
-    token: Option<&Secret>,
+    options: &SyncOptions,
     outgoing: ReceiverStream<SyncRequest>,
 ) -> Result<Streaming<SyncResponse>, Lost> {
     let mut request = Request::new(outgoing);
-    if let Some(bearer) = token.and_then(bearer) {
+    if let Some(bearer) = options.token.as_ref().and_then(bearer) {
         request.metadata_mut().insert("authorization", bearer);
     }
-    timeout(OPEN_TIMEOUT, call(control_plane, request)).await.map_err(|_| Lost::NoAnswer)?
+    let endpoint = match control_plane.scheme_str() {
+        Some("https") => options.tls.secure(endpoint(control_plane))?,
+        _ => endpoint(control_plane),
+    };
+    timeout(OPEN_TIMEOUT, call(&endpoint, request)).await.map_err(|_| Lost::NoAnswer)?
 }
 
 async fn call(
-    control_plane: &Uri,
+    endpoint: &Endpoint,
     request: Request<ReceiverStream<SyncRequest>>,
 ) -> Result<Streaming<SyncResponse>, Lost> {
-    let channel = endpoint(control_plane).connect().await?;
+    let channel = endpoint.connect().await?;
     let mut client = DataPlaneServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    Ok(client.sync(request).await?.into_inner())
+    let encrypted = endpoint.uri().scheme_str() == Some("https");
+    let opened = client.sync(request).await;
+    Ok(opened
+        .map_err(|status| if encrypted && broken(&status) { Lost::Dropped(status) } else { status.into() })?
+        .into_inner())
+}
+
+/// Whether the transport made the status up, since no answer came.
+fn broken(status: &Status) -> bool {
+    status.source().is_some_and(|source| source.is::<tonic::transport::Error>())
 }
 
 /// HTTP/2's own keepalive finds a dead host even before Welcome; the heartbeat also finds a live host whose program hangs.

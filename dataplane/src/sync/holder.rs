@@ -15,7 +15,7 @@ use crate::{
     convert::{BackendSpec, Refusal},
     limit::Limit,
     limiter::BucketTable,
-    pool::{Backend, Pool},
+    pool::{Backend, Health, Pool},
     shared::Shared,
     snapshot::Snapshot,
 };
@@ -103,13 +103,18 @@ impl Holder {
     fn backend(&self, spec: &BackendSpec, before: Option<&Pool>) -> Arc<Backend> {
         let same = |backend: &&Arc<Backend>| backend.id == spec.id && backend.authority == spec.authority;
         let known = before.and_then(|pool| pool.backends().iter().find(same));
+        let state = known.map(|backend| Arc::clone(&backend.state)).unwrap_or_default();
+        // Where there was nothing before, all begin together, and none need be spared.
+        if before.is_some() && known.is_none_or(|backend| backend.draining && !spec.draining) {
+            state.warm_up(clock::now());
+        }
         Arc::new(Backend {
             id: spec.id,
             authority: spec.authority.clone(),
             weight: spec.weight,
             draining: spec.draining,
             health: self.health.of(spec.id),
-            state: known.map(|backend| Arc::clone(&backend.state)).unwrap_or_default(),
+            state,
         })
     }
 
@@ -148,6 +153,9 @@ impl Holder {
             return Arc::clone(backend);
         }
         tracing::info!(backend = %backend.authority, from = ?backend.health, to = ?health, "backend health");
+        if backend.health == Health::Unhealthy {
+            backend.state.warm_up(clock::now());
+        }
         Arc::new(Backend {
             id: backend.id,
             authority: backend.authority.clone(),

@@ -17,7 +17,7 @@ use super::{
     outbox::Outbox,
     pace::Pace,
 };
-use crate::{limiter::LimitKind, shared::Shared};
+use crate::{clock, limiter::LimitKind, shared::Shared, snapshot::Snapshot};
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -32,7 +32,7 @@ pub(super) async fn run(
     outbox.send(sync_request::Message::Hello(hello(options, holder)))?;
     let inbound = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
-        opened = open(control_plane, options.token.as_ref(), outgoing) => opened?,
+        opened = open(control_plane, options, outgoing) => opened?,
     };
     holder.shared().metrics.sync.connected();
     tracing::info!(%control_plane, "connected to the control plane");
@@ -155,5 +155,12 @@ fn figures(shared: &Shared) -> ReplicaReport {
         in_flight: requests.in_flight(),
         buckets: shared.buckets.len() as u64,
         evictions: shared.buckets.evictions(),
+        ejected_backends: shared.snapshot.load().as_ref().map_or(0, |held| ejected(held)),
     }
+}
+
+fn ejected(held: &Snapshot) -> u32 {
+    let now = clock::now();
+    let ejected = held.pool.backends().iter().filter(|backend| backend.state.ejected(now).is_some());
+    u32::try_from(ejected.count()).unwrap_or(u32::MAX)
 }

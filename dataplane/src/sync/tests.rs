@@ -1,3 +1,4 @@
 mod control_plane;
 mod steps;
 mod stream;
+mod tls;

@@ -1,72 +1,15 @@
-//! Out of file descriptors: the program goes on, without spinning, and recovers.
+//! Many connections, and none left to give: the program goes on, without spinning, and recovers.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, ChildStderr, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use crate::plane::Client;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The program under a limit on open files; killed when dropped.
-struct Program {
-    child: Child,
-    log: BufReader<ChildStderr>,
-}
-
-impl Program {
-    fn start(max_files: u32) -> Self {
-        let line = format!(
-            "ulimit -n {max_files}; exec {} --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --state-dir none \
-             --control-plane http://127.0.0.1:9 --threads 2 --max-connections 1000 --log-format json",
-            env!("CARGO_BIN_EXE_dataplane")
-        );
-        let mut command = Command::new("sh");
-        command.args(["-c", &line]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        Self { child, log }
-    }
-
-    /// Waits for a log line with all of these.
-    fn logged(&mut self, parts: &[&str]) -> String {
-        let mut line = String::new();
-        while self.log.read_line(&mut line).unwrap() > 0 {
-            if parts.iter().all(|part| line.contains(part)) {
-                return line;
-            }
-            line.clear();
-        }
-        panic!("the program ended without saying {parts:?}");
-    }
-
-    fn proxy(&mut self) -> SocketAddr {
-        let line = self.logged(&["listening", "\"proxy\""]);
-        line.split("\"address\":\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()
-    }
-
-    /// Processor time used so far, in hundredths of a second.
-    fn cpu_ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let after_name = stat.rsplit(')').next().unwrap();
-        after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::{plane::Client, program::Program};
 
 #[test]
 fn it_neither_spins_nor_ends_and_recovers() {
-    let mut program = Program::start(64);
+    let mut program = Program::start("ulimit -n 64", "--max-connections 1000");
     let proxy = program.proxy();
-    // Without a control plane every request is answered, with 503.
     let mut early = Client::connect(proxy);
     assert_eq!(early.get("/").status, 503);
     let clients: Vec<_> = (0..100).map(|_| Client::connect(proxy)).collect();
@@ -79,4 +22,32 @@ fn it_neither_spins_nor_ends_and_recovers() {
     drop((early, clients));
     assert_eq!(Client::connect(proxy).get("/").status, 503, "it recovers");
     assert!(program.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn ten_thousand_idle_connections_are_spread_evenly_and_cost_little() {
+    let count = raise_own_limit().saturating_sub(500).min(10_000);
+    let flags = format!("--max-connections {count} --keep-alive-timeout-ms 600000");
+    let mut program = Program::start("true", &flags);
+    let proxy = program.proxy();
+    assert_eq!(Client::connect(proxy).get("/").status, 503);
+    let before = program.memory();
+    let mut clients: Vec<_> = (1..count).map(|_| Client::connect(proxy)).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").status, 503);
+    }
+    let per_connection = program.memory().saturating_sub(before) / clients.len() as u64;
+    println!("{count} connections: {per_connection} bytes each, {:?} per thread", program.sockets_per_thread());
+    assert!(per_connection < 32 * 1024, "{per_connection} bytes per idle connection");
+    // tokio registers its sockets with one epoll instance per thread, and with a copy of its descriptor.
+    let spread: Vec<_> = program.sockets_per_thread().into_iter().filter(|sockets| *sockets > 10).collect();
+    assert!(spread.iter().all(|sockets| sockets.abs_diff(clients.len() / 2) < 10 + count / 100), "{spread:?}");
+    assert_eq!(clients[0].get("/").status, 503);
+}
+
+/// Raises this process's limit on open files as far as it goes; returns it.
+fn raise_own_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    limit.maximum.map_or(1 << 20, |maximum| usize::try_from(maximum).unwrap())
 }

@@ -4,6 +4,7 @@
 
 mod backend;
 mod plane;
+mod program;
 
 mod caps;
 mod descriptors;
@@ -13,7 +14,9 @@ mod hostile;
 mod http2;
 mod keep_alive;
 mod options;
+mod outliers;
 mod proxy_protocol;
 mod shutdown;
+mod streaming;
 mod tls;
 mod upgrade;

@@ -8,7 +8,11 @@ use balancer_proto::v1::{
 use http::Uri;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, transport::Server};
+use tonic::{
+    Request, Response, Status, Streaming,
+    metadata::MetadataMap,
+    transport::{Certificate, Identity, Server, ServerTlsConfig},
+};
 
 /// Accepts streams and hands them to the test.
 pub(super) struct ControlPlane {
@@ -40,10 +44,20 @@ impl DataPlaneService for Service {
 
 impl ControlPlane {
     pub(super) async fn start() -> Self {
+        Self::serve("http", Server::builder()).await
+    }
+
+    /// Asks for certificates of `clients`.
+    pub(super) async fn start_tls(identity: Identity, clients: Certificate) -> Self {
+        let tls = ServerTlsConfig::new().identity(identity).client_ca_root(clients);
+        Self::serve("https", Server::builder().tls_config(tls).unwrap()).await
+    }
+
+    async fn serve(scheme: &str, mut server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let uri = format!("{scheme}://{}", listener.local_addr().unwrap()).parse().unwrap();
         let (sender, streams) = mpsc::channel(4);
-        let serving = Server::builder()
+        let serving = server
             .add_service(DataPlaneServiceServer::new(Service(sender)))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(async { serving.await.unwrap() });

@@ -14,20 +14,24 @@ use crate::{
     fixtures::{STORE, change, fingerprint, full, limit},
     pool::Health,
     shared::Shared,
-    sync::{Holder, SyncOptions, run},
+    sync::{ControlPlaneTls, Holder, SyncOptions, run},
 };
 
-struct Plane {
-    shared: Arc<Shared>,
-    task: JoinHandle<()>,
-    shutdown: CancellationToken,
+pub(super) struct Plane {
+    pub(super) shared: Arc<Shared>,
+    pub(super) task: JoinHandle<()>,
+    pub(super) shutdown: CancellationToken,
     saves: watch::Receiver<Option<Arc<crate::snapshot::Snapshot>>>,
 }
 
 fn follow(control_planes: Vec<Uri>) -> Plane {
+    follow_with(control_planes, ControlPlaneTls::default())
+}
+
+pub(super) fn follow_with(control_planes: Vec<Uri>, tls: ControlPlaneTls) -> Plane {
+    let options = SyncOptions { control_planes, token: Secret::new("hush"), tls, replica_id: "replica-1".into() };
     let shared = Shared::new(64, &mut prometheus_client::registry::Registry::default());
     let (sender, saves) = watch::channel(None);
-    let options = SyncOptions { control_planes, token: Secret::new("hush"), replica_id: "replica-1".into() };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(run(options, Holder::new(Arc::clone(&shared), sender), shutdown.clone()));
     Plane { shared, task, shutdown, saves }
@@ -37,7 +41,7 @@ fn served(plane: &Plane) -> Option<u64> {
     plane.shared.snapshot.load_full().map(|snapshot| snapshot.revision)
 }
 
-fn ack(revision: u64) -> Message {
+pub(super) fn ack(revision: u64) -> Message {
     Message::Ack(Ack { revision })
 }
 
