@@ -33,9 +33,19 @@ impl Bench {
         Self::of(Setup::new(Database::sqlite()?), args).await
     }
 
+    /// With other settings.
     pub(crate) async fn of(setup: Setup, args: &[&str]) -> Result<Self> {
         let recorder = Recorder::start().await?;
-        let setup = setup.backend_url(recorder.url());
+        let url = recorder.url();
+        Self::over(recorder, setup.backend_url(url), args).await
+    }
+
+    /// In front of another backend; the recorder gets nothing.
+    pub(crate) async fn in_front_of(setup: Setup, url: String) -> Result<Self> {
+        Self::over(Recorder::start().await?, setup.backend_url(url), &[]).await
+    }
+
+    async fn over(recorder: Recorder, setup: Setup, args: &[&str]) -> Result<Self> {
         let deployment = args.iter().fold(setup, |setup, arg| setup.data_plane_arg(arg)).start().await?;
         let proxy = deployment.data_plane()?.proxy();
         Ok(Self { recorder, proxy, deployment })
@@ -83,8 +93,17 @@ impl Bench {
 
     /// Memory of the data plane that is really there, bytes.
     pub(crate) fn resident_bytes(&self) -> Result<usize> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that ever was, bytes.
+    pub(crate) fn peak_bytes(&self) -> Result<usize> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, label: &'static str) -> Result<usize> {
         let status = fs::read_to_string(self.proc("status")?)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(label)).context(label)?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<usize>()? << 10)
     }
 
