@@ -49,6 +49,7 @@ pub(crate) struct ReportView {
     pub(crate) in_flight: u64,
     pub(crate) buckets: u64,
     evictions: u64,
+    ejected_backends: u64,
 }
 
 impl From<Status> for StatusView {
@@ -92,6 +93,7 @@ impl From<ReplicaReport> for ReportView {
             in_flight: report.in_flight,
             buckets: report.buckets,
             evictions: report.evictions,
+            ejected_backends: report.ejected_backends.into(),
         }
     }
 }
@@ -107,6 +109,7 @@ impl Row for ReplicaRow {
         "REFUSED",
         "ERRORS",
         "IN FLIGHT",
+        "EJECTED",
         "LAST REFUSAL",
     ];
 
@@ -122,6 +125,7 @@ impl Row for ReplicaRow {
             figure(|r| r.refused),
             figure(|r| r.server_errors),
             figure(|r| r.in_flight),
+            figure(|r| r.ejected_backends),
             if self.last_refusal.is_empty() { "-".into() } else { self.last_refusal.clone() },
         ]
     }
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn shows_who_is_behind() {
-        let report = ReplicaReport { requests: 7, refused: 2, in_flight: 1, ..ReplicaReport::default() };
+        let report = ReplicaReport { requests: 7, refused: 2, in_flight: 1, ejected_backends: 2, ..ReplicaReport::default() };
         let replica = ReplicaStatus {
             replica_id: "dp-1".into(),
             version: "0.1.0".into(),
@@ -176,7 +180,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let line = text.lines().find(|l| l.starts_with("dp-1")).unwrap();
         let cells: Vec<_> = line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect();
-        assert_eq!(cells, ["dp-1", "0.1.0", "9", "3", "300ms ago", "7", "2", "0", "1", "-"]);
+        assert_eq!(cells, ["dp-1", "0.1.0", "9", "3", "300ms ago", "7", "2", "0", "1", "2", "-"]);
         assert!(text.contains("DOES NOT ANSWER"), "{text}");
         assert!(text.contains("no backends"), "{text}");
     }
