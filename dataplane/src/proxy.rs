@@ -16,7 +16,7 @@ mod tunnel;
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 pub(crate) use choose::review;
@@ -80,7 +80,7 @@ impl Proxy {
         let mut completion = Completion::new(self.worker.clone(), record);
         let mut response = match ((turn.fault)(), self.worker.snapshot()) {
             (Some(fault), _) => answer::fault(&self.worker, fault),
-            _ if self.refuses => self.refuse_connection(&request),
+            _ if self.refuses => self.own_answer(&request, OwnAnswer::TooManyConnections),
             (None, Some(snapshot)) => {
                 self.limit_then_forward(&snapshot, request, &turn, started, &mut completion).await
             }
@@ -119,12 +119,6 @@ impl Proxy {
         if let (Some(limit), Some(decision)) = (&client.limit, &decision) {
             rate_headers::add_rate_limit(response.headers_mut(), &self.worker.values, client.kind, limit, decision);
         }
-        response
-    }
-
-    fn refuse_connection(&self, request: &Request<Incoming>) -> Response<ProxyBody> {
-        let mut response = self.own_answer(request, OwnAnswer::TooManyConnections);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         response
     }
 

@@ -22,7 +22,7 @@ pub(super) fn request_id<B>(request: &Request<B>) -> Option<HeaderValue> {
 pub(super) fn own_answer(worker: &Worker, id: Option<HeaderValue>, reason: OwnAnswer) -> Response<ProxyBody> {
     worker.shared.metrics.requests.own_answer(reason);
     let mut response = answer(worker, id, problem(reason));
-    if reason == OwnAnswer::Overloaded {
+    if matches!(reason, OwnAnswer::Overloaded | OwnAnswer::TooManyConnections) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -181,6 +181,9 @@ fn connect_failed(backend: &Backend, error: &ConnectError, outgoing: Outgoing) -
     let reason = match error {
         ConnectError::Timeout => OwnAnswer::Timeout,
         ConnectError::Io(_) => OwnAnswer::ConnectFailed,
+        ConnectError::Exhausted(_) => {
+            return Failed { reason: OwnAnswer::TooManyConnections, blame: None, again: None };
+        }
     };
     Failed { reason, blame: Some(Failure::Connect), again: Some(Box::new(outgoing)) }
 }

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use http::uri::Authority;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -17,10 +18,20 @@ use super::{Io, Upstream};
 pub(crate) enum ConnectError {
     /// The name did not resolve, or the backend refused.
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+    /// There is no file descriptor left for the connection: not the backend's fault.
+    #[error("{0}")]
+    Exhausted(io::Error),
     /// It took longer than the connect time-out.
     #[error("no connection within the connect time-out")]
     Timeout,
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        let exhausted = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        if exhausted.contains(&error.raw_os_error()) { Self::Exhausted(error) } else { Self::Io(error) }
+    }
 }
 
 /// Largest head of a response, in bytes, and hyper's read buffer for it.
@@ -53,4 +64,17 @@ async fn open(authority: &Authority) -> io::Result<TcpStream> {
         }
     }
     Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_not_blamed_for_our_want_of_descriptors() {
+        let error = |errno: Errno| ConnectError::from(io::Error::from(errno));
+        assert!(matches!(error(Errno::MFILE), ConnectError::Exhausted(_)));
+        assert!(matches!(error(Errno::NFILE), ConnectError::Exhausted(_)));
+        assert!(matches!(error(Errno::CONNREFUSED), ConnectError::Io(_)));
+    }
 }
