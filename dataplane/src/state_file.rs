@@ -106,7 +106,7 @@ fn write_synced(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
 /// Readable by its owner alone, whatever an older file of this name allowed.
 fn create_private(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => File::options().write(true).create_new(true).mode(0o600).open(path),
     }
 }
