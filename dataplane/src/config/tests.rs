@@ -24,6 +24,17 @@ fn defaults_are_valid_and_local() {
 }
 
 #[test]
+fn flags_and_code_agree_on_the_rules_for_backends() {
+    let proxy = config(&[]).unwrap().serve.proxy;
+    assert_eq!(proxy.pool, crate::pool::PoolRules::default());
+    assert_eq!(proxy.queue_timeout, crate::server::ProxyOptions::default().queue_timeout);
+    let flags = ["--slow-start-ms=1500", "--max-in-flight=7", "--outlier-5xx=always", "--queue-timeout-ms=0"];
+    let proxy = config(&flags).unwrap().serve.proxy;
+    assert_eq!((proxy.pool.slow_start_ns, proxy.pool.max_in_flight), (1_500_000_000, 7));
+    assert!(proxy.pool.outlier.server_errors == crate::pool::ServerErrors::Always && proxy.queue_timeout.is_zero());
+}
+
+#[test]
 fn control_planes_repeat_or_are_separated_by_commas() {
     let config = config(&["--control-plane", "http://a:1,http://b:2", "--control-plane", "http://[::1]:3"]).unwrap();
     let hosts: Vec<_> = config.control_planes.iter().filter_map(Uri::host).collect();
@@ -53,6 +64,17 @@ fn a_bad_value_names_its_key_itself_and_what_was_expected() {
         ("max-connections-per-client", "x", "a whole number from 0"),
         ("proxy-protocol", "v2", "on or off"),
         ("proxy-protocol-from", "10.0.0.0/33", "an address or a network"),
+        ("outlier-consecutive-failures", "-1", "a whole number from 0"),
+        ("outlier-5xx", "on", "off or rate or always"),
+        ("outlier-min-success-percent", "101", "from 0 to 100"),
+        ("outlier-window-secs", "0", "from 1 to 300"),
+        ("outlier-min-requests", "0", "from 1"),
+        ("outlier-ejection-ms", "0", "from 1 to"),
+        ("outlier-max-ejected-percent", "half", "from 0 to 100"),
+        ("outlier-panic-percent", "101", "from 0 to 100"),
+        ("slow-start-ms", "1s", "a whole number from 0"),
+        ("max-in-flight", "-1", "a whole number from 0"),
+        ("queue-timeout-ms", "never", "a whole number from 0"),
         ("log-format", "xml", "text or json"),
         ("log-level", "inof", "error, warn"),
     ] {

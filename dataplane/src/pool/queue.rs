@@ -84,6 +84,8 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
+    use futures_util::poll;
+
     use super::*;
 
     #[tokio::test]
@@ -119,6 +121,19 @@ mod tests {
         assert_eq!(queue.wait(|| None::<()>, ready(())).await, None);
         assert_eq!(queue.waiting(), 0);
         assert_eq!(queue.wait(|| Some(1), pending()).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_passed_on_by_who_leaves_just_then() {
+        let (queue, rooms) = (Queue::default(), AtomicUsize::new(0));
+        let take = || rooms.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)).ok();
+        let mut first = Box::pin(queue.wait(take, pending()));
+        let mut second = Box::pin(queue.wait(take, pending()));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        rooms.fetch_add(1, SeqCst);
+        queue.made_room();
+        drop(first);
+        assert_eq!(second.await, Some(1));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

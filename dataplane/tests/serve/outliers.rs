@@ -1,7 +1,7 @@
 //! Backends that fail while they can be connected to, and backends that are full.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{
         Arc, Condvar, Mutex,
@@ -82,6 +82,44 @@ fn a_backend_of_too_few_successes_is_ejected_within_seconds() {
         since_last_error = if client.get("/").status == 500 { 0 } else { since_last_error + 1 };
     }
     assert!(requests(&seen) >= 20);
+}
+
+#[test]
+fn a_backend_that_breaks_its_answers_off_is_ejected_too() {
+    let (bad, _) = backend::start(|_, stream| {
+        // The close makes it a broken answer.
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+        false
+    });
+    let (good, _) = backend::start(backend::ok);
+    let plane = start(&[bad, good], long_ejections(), Duration::ZERO);
+    let mut since_last_break = 0;
+    while since_last_break < 200 {
+        let rest = plane.connect().send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").rest();
+        since_last_break = if rest.ends_with("hello") { 0 } else { since_last_break + 1 };
+    }
+}
+
+#[test]
+fn a_backend_that_is_silent_is_ejected_and_a_client_that_breaks_off_is_nobodys_fault() {
+    let (slow, seen) = backend::start(|request, stream| {
+        request.starts_with("POST") && backend::ok(request, stream) || {
+            let mut closed = [0];
+            stream.read(&mut closed).is_err()
+        }
+    });
+    let (good, _) = backend::start(backend::ok);
+    let mut pool = long_ejections();
+    pool.outlier.consecutive_failures = 2;
+    let proxy = ProxyOptions { pool, response_timeout: Duration::from_millis(100), ..ProxyOptions::default() };
+    let plane = Plane::start_with(&[slow, good], None, ServeOptions { proxy, ..ServeOptions::default() });
+    for _ in 0..20 {
+        drop(plane.connect().send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi"));
+    }
+    let mut client = plane.connect();
+    let statuses: Vec<_> = (0..20).map(|_| client.get("/").status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 504).count(), 2, "{statuses:?}");
+    assert_eq!(seen.requests.lock().unwrap().iter().filter(|request| request.starts_with("GET")).count(), 2);
 }
 
 #[test]

@@ -8,10 +8,10 @@ use proptest::{prelude::*, sample::Index};
 use crate::{
     client::client_key,
     clock,
-    fixtures::{STORE, backend, change, full, limit, plane, settings},
+    fixtures::{STORE, backend, change, full, limit, plane, pool, settings},
     limit::Limit,
     limiter::LimitKind,
-    pool::Health,
+    pool::{Ask, Health, PoolRules},
     shared::Shared,
     sync::{
         Holder,
@@ -171,6 +171,33 @@ fn state_of_a_backend_outlives_its_snapshots_and_health_comes_and_goes() {
     let after = shared.snapshot.load_full().unwrap();
     assert_eq!((after.revision, after.pool.backends()[1].state.in_flight()), (2, 1));
     drop(in_flight);
+}
+
+#[test]
+fn a_backend_that_is_added_or_becomes_healthy_starts_slowly_and_the_first_ones_do_not() {
+    let (mut holder, shared) = plane();
+    let rules = PoolRules { slow_start_ns: 3_600_000_000_000, ..PoolRules::default() };
+    let share = |id| {
+        let snapshot = shared.snapshot.load_full().unwrap();
+        let chosen = |random| {
+            let ask = Ask { client: 0, random, now: clock::now(), tried: &[], rules: &rules };
+            snapshot.pool.pick(&ask).unwrap().id
+        };
+        (0..1000).filter(|random| chosen(*random) == id).count()
+    };
+    apply(&mut holder, full(1, &[])).unwrap();
+    assert_eq!([1, 2].map(share), [500, 500]);
+    let mut more = pool();
+    more.backends.push(backend(3, "http://127.0.0.1:8083"));
+    apply(&mut holder, wire::Update { pool: Some(more), ..change(1, 2, &[], &[]) }).unwrap();
+    assert!(share(3) < 100 && share(1) > 400);
+    let told = |health: wire::Health| wire::HealthUpdate {
+        full: false,
+        backends: vec![wire::BackendHealth { backend_id: 1, health: health.into() }],
+    };
+    holder.heard_health(&told(wire::Health::Unhealthy));
+    holder.heard_health(&told(wire::Health::Healthy));
+    assert!(share(1) < 100 && share(2) > 700);
 }
 
 #[test]
