@@ -8,6 +8,8 @@ mod config;
 mod convert;
 #[cfg(test)]
 mod fixtures;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod http1;
 pub mod http2;
 pub mod limit;

@@ -111,5 +111,12 @@ fn create_private(path: &Path) -> io::Result<File> {
     }
 }
 
+/// What becomes of a saved snapshot with this content, checksum and all; why it is refused.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn restore_content(content: &[u8], holder: &mut Holder) -> Result<(), String> {
+    let step = format::read(io::Cursor::new(format::file(content))).map_err(|error| error.to_string())?;
+    holder.install(step).map_err(|refusal| refusal.to_string())
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,7 @@
 //! The file's bytes: a header of magic, format version, checksum and length of the content; then the content, which is
 //! a full step as it would come over the wire, each chunk preceded by its length.
 
-use std::{
-    fs::File,
-    io::{self, BufReader, Read, Seek, SeekFrom, Write},
-};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use balancer_proto::v1 as wire;
 use prost::Message;
@@ -12,7 +9,7 @@ use prost::Message;
 use crate::{
     convert::{Refusal, encode_backends, encode_limit, encode_settings},
     snapshot::Snapshot,
-    sync::{Staging, Step},
+    sync::{Seal, Staging, Step},
 };
 
 const MAGIC: [u8; 8] = *b"BALSNAP\n";
@@ -70,6 +67,7 @@ fn first_chunk(snapshot: &Snapshot) -> wire::Update {
         settings: Some(encode_settings(snapshot)),
         // Only the last chunk's counts; the same everywhere does no harm.
         fingerprint: snapshot.limits.fingerprint().value(),
+        config_tag: snapshot.config_tag,
         ..Default::default()
     }
 }
@@ -102,9 +100,17 @@ impl<W: Write> Content<'_, W> {
     }
 }
 
+/// A file with this content.
+#[cfg(feature = "fuzzing")]
+pub(super) fn file(content: &[u8]) -> Vec<u8> {
+    let checksum = crc32fast::hash(content);
+    [&header(checksum, content.len() as u64), content].concat()
+}
+
 /// Reads the file, checking all of it before any of it counts.
-pub(super) fn read(mut file: File) -> Result<Step, Unreadable> {
-    let bytes = file.metadata()?.len();
+pub(super) fn read(mut file: impl Read + Seek) -> Result<Step, Unreadable> {
+    let bytes = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
     let mut header = Vec::new();
     (&mut file).take(HEADER_BYTES).read_to_end(&mut header)?;
     let (checksum, length) = parse(&header)?;
@@ -132,7 +138,7 @@ fn parse(header: &[u8]) -> Result<(u32, u64), Unreadable> {
     }
 }
 
-fn checksum_of(file: &mut File) -> io::Result<u32> {
+fn checksum_of(file: &mut impl Read) -> io::Result<u32> {
     let (mut hasher, mut buffer) = (crc32fast::Hasher::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer)? {
@@ -146,14 +152,14 @@ fn step(mut content: impl Read, mut left: u64) -> Result<Step, Unreadable> {
     let mut staging: Option<Staging> = None;
     loop {
         let chunk = next_chunk(&mut content, &mut left)?;
-        let (last, fingerprint) = (chunk.last_chunk, chunk.fingerprint);
+        let seal = Seal::of(&chunk);
         let mut staged = match staging.take() {
             Some(staged) => staged,
             None => Staging::begin(&chunk, None)?,
         };
         staged.add(chunk)?;
-        if last {
-            return Ok(staged.finish(fingerprint)?);
+        if let Some(seal) = seal {
+            return Ok(staged.finish(seal)?);
         }
         staging = Some(staged);
     }
