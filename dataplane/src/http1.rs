@@ -19,4 +19,4 @@ pub use fault::Fault;
 pub(crate) use head::is_expectation;
 pub use head::{Framing, RequestHead, scan_head};
 pub(crate) use host::{is_authority, names_same_place};
-pub use scanner::{Scan, Scanner};
+pub use scanner::{AboutServer, Scan, Scanner};

@@ -8,6 +8,8 @@ const MAX_LINE_BYTES: usize = 8 * 1024;
 pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most fields; hyper's own bound.
 const MAX_FIELDS: usize = 100;
+/// How an absolute-form target begins.
+const SCHEME: &[u8] = b"http://";
 /// Empty lines before a request that are passed over (RFC 9112 section 2.2).
 const MAX_LEADING_LINES: usize = 2;
 
@@ -29,6 +31,8 @@ pub struct RequestHead {
     pub framing: Framing,
     /// What follows may be another protocol, if the answer is 101.
     pub upgrade: bool,
+    /// It is OPTIONS with an absolute target that has neither path nor query: about the server, not a resource.
+    pub about_server: bool,
 }
 
 /// Checks the head that `bytes` begin with. `Ok(None)`: it is not complete, and nothing is wrong so far.
@@ -94,13 +98,14 @@ fn check(head: &[u8]) -> Result<RequestHead, Fault> {
     }
     fields.check_host(&line)?;
     let framing = fields.framing(&line)?;
-    Ok(RequestHead { length: head.len(), framing, upgrade: fields.upgrade })
+    Ok(RequestHead { length: head.len(), framing, upgrade: fields.upgrade, about_server: line.about_server })
 }
 
 struct RequestLine<'a> {
     /// Of an absolute-form target.
     authority: Option<&'a [u8]>,
     is_http_10: bool,
+    about_server: bool,
 }
 
 impl<'a> RequestLine<'a> {
@@ -121,7 +126,9 @@ impl<'a> RequestLine<'a> {
         if method == b"CONNECT" || method == b"TRACE" {
             return Err(Fault::Method);
         }
-        Ok(Self { authority: parse_target(method, target)?, is_http_10 })
+        let authority = parse_target(method, target)?;
+        let has_no_path = authority.is_some_and(|authority| target.len() == SCHEME.len() + authority.len());
+        Ok(Self { authority, is_http_10, about_server: has_no_path && method == b"OPTIONS" })
     }
 }
 
@@ -154,8 +161,8 @@ fn parse_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>,
 }
 
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = target.split_at_checked(b"http://".len())?;
-    scheme.eq_ignore_ascii_case(b"http://").then_some(rest)
+    let (scheme, rest) = target.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then_some(rest)
 }
 
 /// The fields that decide where a message goes and where it ends.
@@ -268,6 +275,11 @@ mod tests {
         assert_eq!(ok("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\n\r\n").framing, Framing::Length(7));
         assert_eq!(ok("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked \r\n\r\n").framing, Framing::Chunked);
         assert!(ok("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n").upgrade);
+        let about_server = |line: &str| ok(&format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n")).about_server;
+        assert!(about_server("OPTIONS http://h"));
+        for line in ["OPTIONS http://h/", "OPTIONS http://h?q", "OPTIONS http://h/h", "GET http://h", "OPTIONS *"] {
+            assert!(!about_server(line), "{line}");
+        }
     }
 
     #[test]

@@ -7,6 +7,23 @@ use super::{Fault, Framing, chunked::Chunked, head::scan_head};
 pub struct Scanner {
     place: Place,
     heads: u64,
+    about_server: AboutServer,
+}
+
+/// Which of the last 64 heads were about the server itself. Heads that lie further back than that have long been
+/// answered, unless a client sends more than 64 requests ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AboutServer(pub u64);
+
+impl AboutServer {
+    /// Whether the head with this number was.
+    pub fn contains(self, number: u64) -> bool {
+        self.0 >> (number % 64) & 1 == 1
+    }
+
+    fn note(&mut self, number: u64, about_server: bool) {
+        self.0 = self.0 & !(1 << (number % 64)) | u64::from(about_server) << (number % 64);
+    }
 }
 
 #[derive(Debug)]
@@ -57,6 +74,7 @@ impl Scanner {
             Place::Head(seen) => match scan_head(bytes, seen)? {
                 Some(head) => {
                     self.heads += 1;
+                    self.about_server.note(self.heads, head.about_server);
                     self.place = match head.framing {
                         Framing::Chunked => Place::Chunked(Chunked::default()),
                         Framing::Length(0) if head.upgrade => Place::Upgrade,
@@ -92,6 +110,11 @@ impl Scanner {
         self.heads
     }
 
+    /// The latest heads that are about the server itself; they are numbered from 1.
+    pub fn about_server(&self) -> AboutServer {
+        self.about_server
+    }
+
     /// Whether it waits for [`Self::resolve_upgrade`].
     pub fn awaits_upgrade(&self) -> bool {
         matches!(self.place, Place::Upgrade)
@@ -125,6 +148,18 @@ mod tests {
         POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nGET \
         POST /3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nGET \r\n0\r\n\r\n\
         GET /4 HTTP/1.1\r\nHost: h\r\n\r\n";
+
+    #[test]
+    fn heads_about_the_server_are_known_by_their_number() {
+        let mut scanner = Scanner::default();
+        let request = |target: &str| format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        for number in 1..200 {
+            let target = if number % 3 == 0 { "http://h" } else { "http://h/" };
+            scanner.scan(request(target).as_bytes());
+            assert_eq!(scanner.about_server().contains(number), number % 3 == 0);
+            assert_eq!(scanner.about_server().contains(number - 1), number > 1 && (number - 1) % 3 == 0);
+        }
+    }
 
     #[test]
     fn a_hidden_request_is_a_body() {

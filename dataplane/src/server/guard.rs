@@ -23,7 +23,7 @@ use super::{
     stream::Stream,
     timers::{Deadline, Timers},
 };
-use crate::http1::{Fault, Scanner};
+use crate::http1::{AboutServer, Fault, Scanner};
 
 /// What hyper reads in place of a request that is refused.
 const SUBSTITUTE: &[u8] = b"GET / HTTP/1.1\r\nhost: refused.invalid\r\nconnection: close\r\n\r\n";
@@ -55,6 +55,8 @@ pub(crate) struct Verdict {
     upgraded: AtomicU64,
     /// The last request that was answered.
     answered: AtomicU64,
+    /// The requests about the server itself.
+    about_server: AtomicU64,
 }
 
 impl Verdict {
@@ -62,6 +64,11 @@ impl Verdict {
     pub(crate) fn fault(&self, request: u64) -> Option<Fault> {
         let fault = Fault::from_number(self.fault.load(Relaxed))?;
         (self.faulty.load(Relaxed) == request).then_some(fault)
+    }
+
+    /// Whether a request is about the server itself, though hyper takes it for one about `/`.
+    pub(crate) fn is_about_server(&self, request: u64) -> bool {
+        AboutServer(self.about_server.load(Relaxed)).contains(request)
     }
 
     /// A request is answered, and what follows it is another protocol or not.
@@ -142,10 +149,15 @@ impl Guard {
     /// Scans what is held.
     fn approve(&mut self) {
         let scan = self.scanner.scan(&self.held);
+        self.note_heads();
         self.approved = scan.passed;
         if let Some(fault) = scan.fault {
             self.refuse(fault);
         }
+    }
+
+    fn note_heads(&self) {
+        self.verdict.about_server.store(self.scanner.about_server().0, Relaxed);
     }
 
     /// Nothing more is read. A fault in a head is answered in place of its request; one in a body cuts the body.
@@ -170,6 +182,7 @@ impl Guard {
             return Poll::Ready(Ok(()));
         }
         let scan = self.scanner.scan(fresh);
+        self.note_heads();
         if scan.passed < fresh.len() {
             self.held.extend_from_slice(&fresh[scan.passed..]);
             buf.set_filled(start + scan.passed);

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::time::sleep;
@@ -73,9 +73,12 @@ struct Handler {
 }
 
 impl Handler {
-    async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
+    async fn handle(self: Rc<Self>, mut request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
         let number = self.requests.get() + 1;
         self.requests.set(number);
+        if self.verdict.is_about_server(number) {
+            ask_about_server(&mut request);
+        }
         let fault = || self.verdict.fault(number);
         let mut response = self.proxy.answer(request, Turn { fault: &fault, answer_due: &self.answer_due }).await;
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -84,5 +87,14 @@ impl Handler {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
+    }
+}
+
+/// Turns `OPTIONS http://host` into `OPTIONS *` (RFC 9112 section 3.2.4). For hyper it is `OPTIONS http://host/`.
+fn ask_about_server<B>(request: &mut Request<B>) {
+    let host = request.uri().authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
+    if let Some(host) = host {
+        request.headers_mut().insert(header::HOST, host);
+        *request.uri_mut() = Uri::from_static("*");
     }
 }

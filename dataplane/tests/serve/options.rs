@@ -1,4 +1,4 @@
-//! OPTIONS: how far it goes.
+//! OPTIONS: how far it goes, and about what it asks.
 
 use crate::{backend, plane::Plane};
 
@@ -31,4 +31,28 @@ fn max_forwards_of_other_methods_is_passed_on() {
     plane.connect().send("GET / HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n").answer();
     let request = seen.requests.lock().unwrap()[0].to_ascii_lowercase();
     assert!(request.contains("\r\nmax-forwards: 0\r\n"), "{request}");
+}
+
+#[test]
+fn a_target_without_a_path_asks_about_the_server() {
+    let (address, seen) = backend::start(backend::ok);
+    let plane = Plane::start(&[address], None);
+    let mut client = plane.connect();
+    let cases = [
+        ("OPTIONS *", "OPTIONS *"),
+        ("OPTIONS http://h", "OPTIONS *"),
+        ("OPTIONS http://h/", "OPTIONS /"),
+        ("OPTIONS http://h?q", "OPTIONS /?q"),
+        ("OPTIONS http://h", "OPTIONS *"),
+        ("GET http://h", "GET /"),
+        ("GET http://h?q", "GET /?q"),
+    ];
+    let together: String = cases.iter().map(|(target, _)| format!("{target} HTTP/1.1\r\nHost: h\r\n\r\n")).collect();
+    client.send(&together);
+    for (target, sent) in cases {
+        assert_eq!(client.answer().status, 200);
+        let request = seen.requests.lock().unwrap().remove(0);
+        let (line, host) = (format!("{sent} HTTP/1.1\r\n"), "\r\nhost: h\r\n");
+        assert!(request.starts_with(&line) && request.to_ascii_lowercase().contains(host), "{target}: {request}");
+    }
 }
