@@ -114,7 +114,7 @@ fn a_backend_that_is_silent_is_ejected_and_a_client_that_breaks_off_is_nobodys_f
     let proxy = ProxyOptions { pool, response_timeout: Duration::from_millis(100), ..ProxyOptions::default() };
     let plane = Plane::start_with(&[slow, good], None, ServeOptions { proxy, ..ServeOptions::default() });
     for _ in 0..20 {
-        drop(plane.connect().send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi"));
+        plane.connect().send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhi");
     }
     let mut client = plane.connect();
     let statuses: Vec<_> = (0..20).map(|_| client.get("/").status).collect();
