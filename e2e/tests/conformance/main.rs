@@ -4,6 +4,7 @@
 
 mod bench;
 mod case;
+mod frames;
 mod recorder;
 mod wire;
 
@@ -12,6 +13,7 @@ mod broken_backends;
 mod framing;
 mod heads;
 mod hosts;
+mod http2;
 mod memory;
 mod mutations;
 mod repeats;

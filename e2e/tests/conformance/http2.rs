@@ -1,0 +1,417 @@
+//! HTTP/2 from clients: what RFC 9113 forbids is refused and reaches no backend; floods cost little and hurt nobody.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    bench::Bench,
+    frames::{
+        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, Http2, PING, PREFACE, PRIORITY,
+        PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, field, frame, get, request, request_with,
+    },
+    recorder::Then,
+};
+
+/// How the server takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The connection ends: GOAWAY, or just closed.
+    Connection,
+    /// The stream, or the connection, ends, or the answer is an error.
+    Refused,
+    /// 200.
+    Served,
+}
+
+use Outcome::{Connection, Refused, Served};
+
+type Case = (&'static str, Vec<u8>, Outcome);
+
+fn get_with(fields: &[(&str, &str)]) -> Vec<u8> {
+    request_with(1, fields)
+}
+
+/// A request of these fields alone.
+fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+    let block: Vec<u8> = fields.iter().flat_map(|(name, value)| field(name, value)).collect();
+    frame(HEADERS, END_STREAM | END_HEADERS, 1, block)
+}
+
+fn frames() -> Vec<Case> {
+    let setting = |id: u8, value: u32| frame(SETTINGS, 0, 0, [&[0, id], &value.to_be_bytes()[..]].concat());
+    let window = |stream, by: u32| frame(WINDOW_UPDATE, 0, stream, by.to_be_bytes());
+    let open = frame(HEADERS, END_HEADERS, 1, get());
+    let then = |rest: Vec<u8>| [open.clone(), rest].concat();
+    vec![
+        ("a request", request(1), Served),
+        ("an unknown frame first", [frame(0xfa, 0xff, 0, "xyz"), request(1)].concat(), Served),
+        ("PRIORITY first", [frame(PRIORITY, 0, 3, [0, 0, 0, 0, 1]), request(1)].concat(), Served),
+        ("PING", [frame(PING, 0, 0, "12345678"), request(1)].concat(), Served),
+        ("an unknown setting", [setting(99, 1), request(1)].concat(), Served),
+        ("DATA on stream 0", frame(DATA, 0, 0, "x"), Connection),
+        ("HEADERS on stream 0", frame(HEADERS, END_HEADERS, 0, get()), Connection),
+        ("RST_STREAM on stream 0", frame(RST_STREAM, 0, 0, [0; 4]), Connection),
+        ("CONTINUATION on stream 0", frame(CONTINUATION, END_HEADERS, 0, get()), Connection),
+        ("SETTINGS on a stream", frame(SETTINGS, 0, 1, ""), Connection),
+        ("PING on a stream", frame(PING, 0, 1, [0; 8]), Connection),
+        ("GOAWAY on a stream", frame(GOAWAY, 0, 1, [0; 8]), Connection),
+        ("an even stream", request(2), Connection),
+        ("DATA on an idle stream", frame(DATA, 0, 1, "x"), Connection),
+        ("RST_STREAM on an idle stream", frame(RST_STREAM, 0, 1, [0; 4]), Connection),
+        ("WINDOW_UPDATE on an idle stream", window(1, 1), Connection),
+        ("a stream older than the last", [request(5), request(3)].concat(), Refused),
+        ("CONTINUATION without HEADERS", frame(CONTINUATION, END_HEADERS, 1, get()), Connection),
+        (
+            "DATA between HEADERS and CONTINUATION",
+            [frame(HEADERS, 0, 1, get()), frame(DATA, 0, 1, "x")].concat(),
+            Connection,
+        ),
+        ("HEADERS of another stream between", [frame(HEADERS, 0, 1, get()), request(3)].concat(), Connection),
+        ("PING of 7 bytes", frame(PING, 0, 0, [0; 7]), Connection),
+        ("PRIORITY of 4 bytes", frame(PRIORITY, 0, 1, [0; 4]), Refused),
+        ("RST_STREAM of 3 bytes", then(frame(RST_STREAM, 0, 1, [0; 3])), Connection),
+        ("SETTINGS of 5 bytes", frame(SETTINGS, 0, 0, [0; 5]), Connection),
+        ("SETTINGS ACK with content", frame(SETTINGS, ACK, 0, [0; 6]), Connection),
+        ("WINDOW_UPDATE of 3 bytes", frame(WINDOW_UPDATE, 0, 0, [0; 3]), Connection),
+        ("WINDOW_UPDATE by 0", window(0, 0), Connection),
+        ("WINDOW_UPDATE by 0 on a stream", then(window(1, 0)), Refused),
+        ("a window over 2^31-1", window(0, 0x7fff_ffff), Connection),
+        ("a stream's window over 2^31-1", then(window(1, 0x7fff_ffff)), Refused),
+        ("PUSH_PROMISE", frame(PUSH_PROMISE, END_HEADERS, 1, [&[0, 0, 0, 2], &get()[..]].concat()), Connection),
+        ("ENABLE_PUSH 2", setting(2, 2), Connection),
+        ("INITIAL_WINDOW_SIZE 2^31", setting(4, 1 << 31), Connection),
+        ("MAX_FRAME_SIZE too small", setting(5, 16_383), Connection),
+        ("MAX_FRAME_SIZE too large", setting(5, 1 << 24), Connection),
+        ("a frame too large", frame(HEADERS, END_HEADERS, 1, vec![0; 20_000]), Connection),
+        ("padding longer than the frame", then(frame(DATA, 8, 1, [9, 0])), Connection),
+        ("HEADERS after the end", [request(1), request(1)].concat(), Refused),
+        ("trailers without END_STREAM", then(frame(HEADERS, END_HEADERS, 1, field("x-t", "1"))), Refused),
+    ]
+}
+
+fn blocks() -> Vec<Case> {
+    let block = |bytes: &[u8]| frame(HEADERS, END_STREAM | END_HEADERS, 1, bytes);
+    vec![
+        ("index 0", block(&[0x80]), Connection),
+        ("an index nobody set", block(&[0xff, 0x7f]), Connection),
+        ("a table larger than allowed", block(&[0x3f, 0xff, 0xff, 0x7f]), Connection),
+        ("a field cut off", block(b"\x82\x84\x86\x00\x20ab"), Connection),
+        ("an integer without an end", block(&[0xff; 40]), Connection),
+        ("Huffman padding too long", block(b"\x82\x84\x86\x00\x01x\x82\x00\xff\xff"), Connection),
+    ]
+}
+
+/// The four pseudo fields of a request.
+fn pseudo(method: &'static str, scheme: &'static str, path: &'static str) -> [(&'static str, &'static str); 4] {
+    [(":method", method), (":scheme", scheme), (":path", path), (":authority", "h")]
+}
+
+fn malformed() -> Vec<Case> {
+    let with = |name, value| get_with(&[(name, value)]);
+    let without = |index: usize| {
+        let mut all = pseudo("GET", "http", "/").to_vec();
+        all.remove(index);
+        fields(&all)
+    };
+    let post = |length: &str, body: &str, end: bool| {
+        let block = [
+            pseudo("POST", "http", "/").iter().flat_map(|(n, v)| field(n, v)).collect(),
+            field("content-length", length),
+        ]
+        .concat();
+        [frame(HEADERS, END_HEADERS, 1, block), frame(DATA, u8::from(end), 1, body)].concat()
+    };
+    vec![
+        ("plain fields", fields(&pseudo("GET", "http", "/a?b")), Served),
+        (
+            "no authority but Host",
+            fields(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), ("host", "h")]),
+            Served,
+        ),
+        ("te: trailers", with("te", "trailers"), Served),
+        ("a content-length that is right", post("2", "hi", true), Served),
+        ("no method", without(0), Refused),
+        ("no scheme", without(1), Refused),
+        ("no path", without(2), Refused),
+        ("no authority", without(3), Refused),
+        ("an empty path", fields(&pseudo("GET", "http", "")), Refused),
+        ("a path without a slash", fields(&pseudo("GET", "http", "a")), Refused),
+        ("* for GET", fields(&pseudo("GET", "http", "*")), Refused),
+        ("an unknown pseudo field", fields(&[&pseudo("GET", "http", "/")[..], &[(":x", "y")]].concat()), Refused),
+        (
+            "a pseudo field of answers",
+            fields(&[&pseudo("GET", "http", "/")[..], &[(":status", "200")]].concat()),
+            Refused,
+        ),
+        ("a pseudo field twice", fields(&[&pseudo("GET", "http", "/")[..], &[(":path", "/b")]].concat()), Refused),
+        ("a pseudo field at the end", with(":path", "/b"), Refused),
+        ("an upper-case name", with("X-Upper", "1"), Refused),
+        ("a name with a space", with("x y", "1"), Refused),
+        ("an empty name", with("", "1"), Refused),
+        ("a name with a colon", with("x:y", "1"), Refused),
+        ("a name with a line end", with("x\r\ny", "1"), Refused),
+        ("a value with CR LF", with("x", "1\r\nevil: 1"), Refused),
+        ("a value with LF", with("x", "1\nevil: 1"), Refused),
+        ("a value with NUL", with("x", "1\0"), Refused),
+        ("connection", with("connection", "close"), Refused),
+        ("keep-alive", with("keep-alive", "1"), Refused),
+        ("proxy-connection", with("proxy-connection", "close"), Refused),
+        ("transfer-encoding", with("transfer-encoding", "chunked"), Refused),
+        ("upgrade", with("upgrade", "websocket"), Refused),
+        ("te: gzip", with("te", "gzip"), Refused),
+        ("another host", with("host", "other"), Refused),
+        ("a path with CR LF", fields(&pseudo("GET", "http", "/ HTTP/1.1\r\nx: y")), Refused),
+        ("a path with a space", fields(&pseudo("GET", "http", "/a b")), Refused),
+        // The fragment is dropped before it can be seen; it reaches nobody.
+        ("a path with a fragment", fields(&pseudo("GET", "http", "/a#b")), Served),
+        ("a method with a space", fields(&pseudo("GET /x HTTP/1.1\r\n", "http", "/")), Refused),
+        ("CONNECT", fields(&[(":method", "CONNECT"), (":authority", "h:80")]), Refused),
+        (
+            "extended CONNECT nobody offered",
+            fields(&[&pseudo("CONNECT", "http", "/")[..], &[(":protocol", "websocket")]].concat()),
+            Refused,
+        ),
+        ("TRACE", fields(&pseudo("TRACE", "http", "/")), Refused),
+        ("a content-length too long", post("5", "hi", true), Refused),
+        ("a content-length too short", post("1", "hi", true), Refused),
+        ("a content-length that is none", post("x", "hi", true), Refused),
+        ("two content-lengths", with("content-length", "0,0"), Refused),
+        ("expect: y", with("expect", "y"), Refused),
+    ]
+}
+
+/// How the server takes frames.
+async fn outcome(http2: &mut Http2) -> Result<Outcome> {
+    loop {
+        let Some(Frame { kind, payload, .. }) = http2.next().await? else { return Ok(Connection) };
+        match (kind, payload.first()) {
+            (GOAWAY, _) => return Ok(Connection),
+            (RST_STREAM, _) => return Ok(Refused),
+            // Index 8 of the static table is `:status: 200`.
+            (HEADERS, Some(0x88)) => return Ok(Served),
+            (HEADERS, _) => return Ok(Refused),
+            _ => {}
+        }
+    }
+}
+
+async fn complaint(bench: &Bench, (name, bytes, expected): &Case) -> Result<()> {
+    let mut http2 = Http2::open(bench.proxy).await?;
+    http2.send(bytes).await?;
+    let found = outcome(&mut http2).await.with_context(|| format!("{name}: no outcome"))?;
+    // An error of a stream may be taken for one of its connection (RFC 9113 section 5.4.2).
+    let as_expected = found == *expected || (found, *expected) == (Connection, Refused);
+    ensure!(as_expected, "{name}: {found:?} instead of {expected:?}");
+    drop(http2);
+    let record = bench.recorder.take().await?;
+    ensure!(record.violations.is_empty(), "{name}: {:?}", record.violations);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_rfc_9113_forbids_is_refused() -> Result<()> {
+    let bench = Bench::start().await?;
+    let cases: Vec<Case> = [frames(), blocks(), malformed()].into_iter().flatten().collect();
+    let mut complaints = Vec::new();
+    for case in &cases {
+        complaints.extend(complaint(&bench, case).await.err().map(|error| format!("{error:#}")));
+    }
+    println!("{} cases", cases.len());
+    assert!(complaints.is_empty(), "{} complaints:\n  {}", complaints.len(), complaints.join("\n  "));
+    bench.serves().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_preface_ends_the_connection() -> Result<()> {
+    let bench = Bench::start().await?;
+    for start in [
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnot frames at all",
+        "PRI / HTTP/2.0\r\n\r\n",
+    ] {
+        let mut raw = bench.connect().await?;
+        raw.send(start).await?;
+        let _ = raw.send([0; 64]).await;
+        // Frames or 505 may come; then it must end.
+        let _ = raw.rest().await;
+    }
+    ensure!(bench.recorder.take().await?.seen.is_empty());
+    bench.serves().await
+}
+
+/// How long others may wait beside a flood, on a machine where client, proxy and backend share the processors.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A flood: what is sent first, and then again and again.
+struct Flood {
+    name: &'static str,
+    first: Vec<u8>,
+    /// The unit with this number.
+    unit: fn(u32) -> Vec<u8>,
+    units: u32,
+    /// Whether the server must end it.
+    ends: bool,
+}
+
+fn floods() -> Vec<Flood> {
+    let flood = |name, first, unit, units, ends| Flood { name, first, unit, units, ends };
+    vec![
+        flood(
+            "rapid reset",
+            vec![],
+            |n| [request(2 * n + 1), frame(RST_STREAM, 0, 2 * n + 1, [0, 0, 0, 8])].concat(),
+            100_000,
+            true,
+        ),
+        flood(
+            "MadeYouReset",
+            vec![],
+            |n| [request(2 * n + 1), frame(WINDOW_UPDATE, 0, 2 * n + 1, [0; 4])].concat(),
+            100_000,
+            true,
+        ),
+        flood(
+            "CONTINUATION",
+            frame(HEADERS, 0, 1, get()),
+            |n| frame(CONTINUATION, 0, 1, field(&format!("x-{n}"), "y")),
+            500_000,
+            true,
+        ),
+        flood("empty CONTINUATION", frame(HEADERS, 0, 1, get()), |_| frame(CONTINUATION, 0, 1, ""), 500_000, true),
+        flood("PING", vec![], |_| frame(PING, 0, 0, [0; 8]), 500_000, false),
+        flood("SETTINGS", vec![], |_| frame(SETTINGS, 0, 0, ""), 500_000, false),
+        flood(
+            "SETTINGS with windows",
+            vec![],
+            |n| frame(SETTINGS, 0, 0, [[0, 4].as_slice(), &(n % 65_536).to_be_bytes()].concat()),
+            500_000,
+            false,
+        ),
+        flood("empty DATA", frame(HEADERS, END_HEADERS, 1, get()), |_| frame(DATA, 0, 1, ""), 500_000, false),
+        flood("PRIORITY", vec![], |n| frame(PRIORITY, 0, 2 * (n % 1000) + 1, [0, 0, 0, 0, 1]), 500_000, false),
+        flood("WINDOW_UPDATE", vec![], |_| frame(WINDOW_UPDATE, 0, 0, [0, 0, 0, 1]), 500_000, false),
+        flood("unknown frames", vec![], |_| frame(0xfa, 0, 0, [0; 100]), 200_000, false),
+        flood("requests without an end", vec![], |n| frame(HEADERS, END_HEADERS, 2 * n + 1, get()), 100_000, false),
+    ]
+}
+
+impl Flood {
+    /// Sends it all, or until the server ends it; whether it did.
+    async fn play(&self, bench: &Bench) -> Result<bool> {
+        let http2 = Http2::open(bench.proxy).await?;
+        let (mut from, mut to) = http2.0.into_split();
+        let reader = tokio::spawn(async move {
+            let mut part = vec![0; 64 << 10];
+            while from.read(&mut part).await.is_ok_and(|read| read > 0) {}
+        });
+        let mut ended = to.write_all(&self.first).await.is_err();
+        for start in (0..self.units).step_by(1000).take_while(|_| !reader.is_finished()) {
+            let part: Vec<u8> = (start..(start + 1000).min(self.units)).flat_map(self.unit).collect();
+            ended = tokio::time::timeout(Duration::from_secs(10), to.write_all(&part)).await?.is_err();
+            if ended {
+                break;
+            }
+        }
+        ended |= reader.is_finished();
+        reader.abort();
+        Ok(ended)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_are_bounded() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.serves().await?;
+    let before = bench.resident_bytes()?;
+    let mut complaints = Vec::new();
+    for flood in floods() {
+        let (ticks, start) = (bench.cpu_ticks()?, Instant::now());
+        let playing = flood.play(&bench);
+        let mut slowest = Duration::ZERO;
+        let others = async {
+            loop {
+                let start = Instant::now();
+                bench.serves().await?;
+                slowest = slowest.max(start.elapsed());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ended = tokio::select! {
+            ended = playing => ended.with_context(|| flood.name),
+            Err::<(), anyhow::Error>(error) = others => Err(error.context("others are not served")),
+        };
+        let record = bench.recorder.take().await?;
+        let forwarded = record.seen.iter().filter(|seen| seen.target() != "/probe").count();
+        let (cpu, took) = ((bench.cpu_ticks()? - ticks) * 10, start.elapsed());
+        let resident = bench.resident_bytes()?;
+        println!(
+            "{}: ended by the server: {ended:?}, {took:?}, {cpu} ms of CPU, slowest other request {slowest:?}, {forwarded} forwarded, {} KiB resident",
+            flood.name,
+            resident >> 10
+        );
+        match ended {
+            Err(error) => complaints.push(format!("{}: {error:#}", flood.name)),
+            Ok(ended) if flood.ends && !ended => complaints.push(format!("{}: goes on", flood.name)),
+            Ok(_) if slowest > PATIENCE => complaints.push(format!("{}: others wait {slowest:?}", flood.name)),
+            Ok(_) if resident > before + (16 << 20) => complaints.push(format!("{}: {resident} bytes", flood.name)),
+            Ok(_) if !record.violations.is_empty() => {
+                complaints.push(format!("{}: {:?}", flood.name, record.violations))
+            }
+            Ok(_) => {}
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    bench.serves().await
+}
+
+/// A small block that stands for a large list of fields (HPACK bomb).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_bomb_does_not_go_off() -> Result<()> {
+    let bench = Bench::start().await?;
+    let before = bench.resident_bytes()?;
+    let large = "x".repeat(4000);
+    // A field of 4,000 bytes enters the table as its first entry, index 62; each further byte stands for all of it.
+    let length = [0x7f, 0xa1, 0x1e];
+    let entry = [b"\x40\x01b".as_slice(), &length, large.as_bytes()].concat();
+    let bomb = [get(), entry, vec![0xbe; 10_000]].concat();
+    for _ in 0..20 {
+        let mut http2 = Http2::open(bench.proxy).await?;
+        http2.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &bomb)).await?;
+        let found = outcome(&mut http2).await?;
+        ensure!(found != Served, "{found:?}");
+    }
+    let grown = bench.resident_bytes()?.saturating_sub(before);
+    ensure!(grown < 16 << 20, "grown by {grown} bytes");
+    ensure!(bench.recorder.take().await?.seen.is_empty());
+    bench.serves().await
+}
+
+/// A client that opens streams and reads nothing of the answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_gives_no_window_costs_little() -> Result<()> {
+    let bench = Bench::start().await?;
+    let body = "x".repeat(1 << 20);
+    bench.recorder.reply("/", format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()), Then::Keep);
+    let before = bench.resident_bytes()?;
+    let mut connections = Vec::new();
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(bench.proxy).await?;
+        let no_window = frame(SETTINGS, 0, 0, [0, 4, 0, 0, 0, 0]);
+        let requests: Vec<u8> = (0..100).flat_map(|n| request(2 * n + 1)).collect();
+        stream.write_all(&[PREFACE, &no_window, &requests].concat()).await?;
+        connections.push(stream);
+    }
+    for _ in 0..20 {
+        bench.serves().await?;
+    }
+    let grown = bench.peak_bytes()?.saturating_sub(before);
+    println!("1,000 streams without a window: {} KiB more", grown >> 10);
+    // hyper may buffer 64 KiB for each stream.
+    ensure!(grown < 192 << 20, "grown by {grown} bytes");
+    Ok(())
+}
