@@ -75,11 +75,13 @@ const FRAMINGS: [Answer; 22] = [
     }),
     answer("999", "HTTP/1.1 999 Very Odd\r\nContent-Length: 2\r\n\r\nhi", |c| c.answers(&[999]).says_body("hi")),
     to("HEAD", "length to HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", |c| {
-        c.to_head(0).says("content-length", &["1234"])
+        c.answers_head(0).says("content-length", &["1234"])
     }),
-    to("HEAD", "chunks to HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", |c| c.to_head(0)),
-    to("HEAD", "nothing to HEAD", "HTTP/1.1 200 OK\r\n\r\n", |c| c.to_head(0)),
-    to("HEAD", "404 to HEAD", "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n", |c| c.answers(&[404]).to_head(0)),
+    to("HEAD", "chunks to HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", |c| c.answers_head(0)),
+    to("HEAD", "nothing to HEAD", "HTTP/1.1 200 OK\r\n\r\n", |c| c.answers_head(0)),
+    to("HEAD", "404 to HEAD", "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n", |c| {
+        c.answers(&[404]).answers_head(0)
+    }),
 ];
 
 const FIELDS: [Answer; 14] = [

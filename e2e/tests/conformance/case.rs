@@ -18,7 +18,7 @@ pub(crate) struct Case {
 /// One answer: the statuses it may have, and whether it is to HEAD.
 struct Allowed {
     statuses: Vec<u16>,
-    to_head: bool,
+    is_to_head: bool,
 }
 
 /// The client's connection after the answers.
@@ -57,7 +57,7 @@ pub(crate) fn refused(name: impl Into<String>, bytes: impl AsRef<[u8]>, statuses
     Case {
         name: name.into(),
         bytes: bytes.as_ref().to_vec(),
-        answers: vec![Allowed { statuses: statuses.to_vec(), to_head: false }],
+        answers: vec![Allowed { statuses: statuses.to_vec(), is_to_head: false }],
         after: After::Closed,
         wire: Wire::Nothing,
         checks: Vec::new(),
@@ -72,13 +72,13 @@ pub(crate) fn passed(name: impl Into<String>, bytes: impl AsRef<[u8]>) -> Case {
 impl Case {
     /// The answers, in order, each with its status.
     pub(crate) fn answers(mut self, statuses: &[u16]) -> Self {
-        self.answers = statuses.iter().map(|s| Allowed { statuses: vec![*s], to_head: false }).collect();
+        self.answers = statuses.iter().map(|s| Allowed { statuses: vec![*s], is_to_head: false }).collect();
         self
     }
 
     /// The answer with this index is to HEAD.
-    pub(crate) fn to_head(mut self, index: usize) -> Self {
-        self.answers[index].to_head = true;
+    pub(crate) fn answers_head(mut self, index: usize) -> Self {
+        self.answers[index].is_to_head = true;
         self
     }
 
@@ -157,7 +157,7 @@ impl Case {
         for (index, allowed) in self.answers.iter().enumerate() {
             let head = final_head(&mut raw).await?;
             let status = head.status();
-            let framed = !(allowed.to_head || matches!(status, 204 | 304));
+            let framed = !(allowed.is_to_head || matches!(status, 204 | 304));
             let body = if framed { raw.body(&head).await? } else { Vec::new() };
             let said = String::from_utf8_lossy(&body).into_owned();
             anyhow::ensure!(allowed.statuses.contains(&status), "answer {index} is {status}: {said:?}");

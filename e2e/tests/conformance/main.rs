@@ -14,6 +14,7 @@ mod framing;
 mod heads;
 mod hosts;
 mod http2;
+mod http2_floods;
 mod memory;
 mod mutations;
 mod repeats;

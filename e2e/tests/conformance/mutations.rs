@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,12 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::bench::Bench;
+use crate::{
+    bench::Bench,
+    frames::{
+        DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, field, frame, get, request, request_with,
+    },
+};
 
 /// How long, unless `CONFORMANCE_MUTATION_SECS` says otherwise.
 const SECONDS: u64 = 20;
@@ -68,8 +74,26 @@ const PIECES: [&[u8]; 28] = [
     b"HTTP/1.1",
 ];
 
-/// One to three seeds in a row, with up to eight changes.
+/// Now and then HTTP/2, else HTTP/1.
 fn mutated(random: &mut fastrand::Rng) -> Vec<u8> {
+    if random.u8(0..4) == 0 { mutated_http2(random) } else { mutated_http1(random) }
+}
+
+/// Some frames with up to eight changes, behind a preface that is left alone.
+fn mutated_http2(random: &mut fastrand::Rng) -> Vec<u8> {
+    let post = frame(HEADERS, END_HEADERS, 3, [get(), field("content-length", "2")].concat());
+    let mut bytes =
+        [frame(SETTINGS, 0, 0, [0, 4, 0, 0, 255, 255]), request(1), post, frame(DATA, END_STREAM, 3, "hi")].concat();
+    bytes.extend(request_with(5, &[("cookie", "a=1"), ("te", "trailers"), ("x-forwarded-for", "1.2.3.4")]));
+    bytes.extend(frame(PING, 0, 0, [0; 8]));
+    for _ in 0..random.usize(0..=8) {
+        change(&mut bytes, random);
+    }
+    [PREFACE, &bytes].concat()
+}
+
+/// One to three seeds in a row, with up to eight changes.
+fn mutated_http1(random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = Vec::new();
     for _ in 0..random.usize(1..=3) {
         bytes.extend(random.choice(SEEDS).unwrap_or_default().as_bytes());
@@ -97,9 +121,9 @@ fn change(bytes: &mut Vec<u8>, random: &mut fastrand::Rng) {
 }
 
 /// Sends bytes in pieces and reads to the end of the connection; whether it ended in time.
-async fn play(bench_proxy: std::net::SocketAddr, bytes: &[u8], random: &mut fastrand::Rng) -> bool {
+async fn play(proxy: SocketAddr, bytes: &[u8], random: &mut fastrand::Rng) -> bool {
     let exchange = async {
-        let Ok(mut stream) = TcpStream::connect(bench_proxy).await else { return };
+        let Ok(mut stream) = TcpStream::connect(proxy).await else { return };
         let pieces = bytes.chunks(random.usize(1..=bytes.len().max(1)));
         for piece in pieces {
             if stream.write_all(piece).await.is_err() {

@@ -117,11 +117,6 @@ impl Recorder {
         wait::until_true("no half request at the backend", idle).await?;
         Ok(std::mem::take(&mut *lock(&self.state.record)))
     }
-
-    /// Whole requests so far that have not been taken.
-    pub(crate) fn count(&self) -> usize {
-        lock(&self.state.record).seen.len()
-    }
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {

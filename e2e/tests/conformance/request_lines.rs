@@ -92,7 +92,7 @@ fn methods() -> Vec<Case> {
     for method in ["GET", "get", "Get", "DELETE", "PROPFIND", "M-SEARCH", "X", "!#$%&'*+-.^_`|~09az", "PATCH", "post"] {
         cases.push(passed(format!("method {method}"), with_method(method)).line(format!("{method} / HTTP/1.1")));
     }
-    cases.push(passed("HEAD", with_method("HEAD")).to_head(0).says("content-length", &["2"]));
+    cases.push(passed("HEAD", with_method("HEAD")).answers_head(0).says("content-length", &["2"]));
     for method in ["", "G T", "G\tT", "GET:", "G(T)", "G\"T", "G{T", "G\0T", "G\u{7f}T", "G/T", "GÉT", "G,T", "[GET]"]
     {
         cases.push(refused(format!("method {method:?}"), with_method(method), &[400]));

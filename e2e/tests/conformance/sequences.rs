@@ -28,8 +28,8 @@ fn pipelines() -> Vec<Case> {
         passed("an empty line between", all(&[GET, "\r\n", GET])).answers(&[200; 2]).reaching(2),
         passed("an empty line after a body", all(&[&length, "\r\n", GET])).answers(&[200; 2]).reaching(2),
         passed("bodies between", all(&[&length, GET, &chunked, GET])).answers(&[200; 4]).reaching(4),
-        passed("HEAD first", all(&[head, GET])).answers(&[200; 2]).to_head(0).reaching(2),
-        passed("HEAD last", all(&[GET, head])).answers(&[200; 2]).to_head(1).reaching(2),
+        passed("HEAD first", all(&[head, GET])).answers(&[200; 2]).answers_head(0).reaching(2),
+        passed("HEAD last", all(&[GET, head])).answers(&[200; 2]).answers_head(1).reaching(2),
         passed("close in the middle", all(&[GET, close, GET])).answers(&[200; 2]).reaching(2).closed(),
         passed("HTTP/1.0 in the middle", all(&[GET, "GET / HTTP/1.0\r\nHost: h\r\n\r\n", GET]))
             .answers(&[200; 2])
@@ -62,7 +62,7 @@ fn smuggled() -> Vec<Case> {
         refused("HTTP/1.0 with TE", format!("POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}"), &[400]),
         passed("a request in a body", in_length).body(HIDDEN),
         passed("a body on HEAD", format!("HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{HIDDEN}", HIDDEN.len()))
-            .to_head(0)
+            .answers_head(0)
             .body(HIDDEN),
         passed("a body on an upgrade to h2c", format!("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\nContent-Length: {}\r\n\r\n{HIDDEN}", HIDDEN.len()))
             .body(HIDDEN),

@@ -135,8 +135,11 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&b))
 }
 
-/// Lines up to an empty one, and their length with it.
-fn lines(bytes: &[u8]) -> Result<Option<(Vec<&[u8]>, usize)>, String> {
+/// Lines, and their length with the empty one that ends them.
+type Lines<'a> = (Vec<&'a [u8]>, usize);
+
+/// The lines up to an empty one.
+fn lines(bytes: &[u8]) -> Result<Option<Lines<'_>>, String> {
     let (mut lines, mut at) = (Vec::new(), 0);
     while let Some((line, length)) = one_line(&bytes[at..])? {
         at += length;
