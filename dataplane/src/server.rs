@@ -8,6 +8,7 @@ mod admission;
 mod announce;
 mod balance_threads;
 mod bind;
+mod complaints;
 mod connection;
 mod descriptors;
 mod guard;

@@ -12,24 +12,22 @@ use tokio::{
 use super::{
     Worker,
     balance_threads::{Handed, Place},
+    complaints::Complaints,
     connection,
 };
-use crate::clock::{self, Nanos};
+use crate::clock;
 
 /// Pause when the kernel has no socket to give (out of file descriptors or memory): neither spin nor give up.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often the log says so, at most.
-const COMPLAINT_INTERVAL_NS: u64 = 10 * Nanos::SECOND.0;
-
 /// Accepts and serves until shutdown; connections that the kernel has completed by then are served too.
 pub(super) async fn accept(worker: &Rc<Worker>, listener: TcpListener, mut inbox: UnboundedReceiver<Handed>) {
-    let mut complaints = Complaints::default();
+    let complaints = Complaints::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => place(worker, stream),
-                Err(error) => failed(&error, &mut complaints).await,
+                Err(error) => failed(&error, &complaints).await,
             },
             Some(Handed(stream, place)) = inbox.recv() => receive(worker, stream, place),
             () = worker.shutdown.cancelled() => break,
@@ -69,7 +67,7 @@ fn serve(worker: &Rc<Worker>, stream: TcpStream, place: Place) {
     worker.clone().spawn(connection::serve(worker.clone(), stream, place));
 }
 
-async fn failed(error: &io::Error, complaints: &mut Complaints) {
+async fn failed(error: &io::Error, complaints: &Complaints) {
     // The peer gave up before it was accepted; the next may be fine.
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         return;
@@ -78,18 +76,4 @@ async fn failed(error: &io::Error, complaints: &mut Complaints) {
         tracing::warn!(%error, "cannot accept connections; trying again");
     }
     sleep(EXHAUSTED_PAUSE).await;
-}
-
-/// When the log was last told.
-#[derive(Default)]
-struct Complaints(Option<Nanos>);
-
-impl Complaints {
-    fn is_due(&mut self, now: Nanos) -> bool {
-        let due = self.0.is_none_or(|last| now.since(last) >= COMPLAINT_INTERVAL_NS);
-        if due {
-            self.0 = Some(now);
-        }
-        due
-    }
 }

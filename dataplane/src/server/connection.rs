@@ -12,7 +12,7 @@ use super::{
     stream::{Stream, Transport},
     tls,
 };
-use crate::metrics::RefusedConnection;
+use crate::{clock, metrics::RefusedConnection};
 
 /// How an HTTP/2 connection begins (RFC 9113 section 3.4). No method of HTTP/1 is called so.
 const PREFACE_START: &[u8] = b"PRI";
@@ -80,7 +80,9 @@ async fn client(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr) -> Op
         Err(_) => AnnounceError::Late,
     };
     worker.shared.metrics.connections.refused(RefusedConnection::ProxyProtocol);
-    tracing::debug!(%peer, %error, "connection refused");
+    if worker.unannounced.is_due(clock::now()) {
+        tracing::warn!(%peer, %error, "connections without a good PROXY protocol header are refused");
+    }
     None
 }
 

@@ -20,6 +20,7 @@ use super::{
     Announcers, ServeOptions, accept,
     admission::Admission,
     balance_threads::{Handed, Threads},
+    complaints::Complaints,
     timers::{TICK, Timers},
     tls::Certificates,
 };
@@ -63,6 +64,8 @@ pub(crate) struct Worker {
     pub(super) tls: Option<Certificates>,
     /// With these, connections begin with a PROXY protocol header.
     pub(super) announcers: Option<Announcers>,
+    /// Of connections whose PROXY protocol header is missing or not theirs to send.
+    pub(super) unannounced: Complaints,
     /// Time-outs of this thread's connections.
     pub(crate) timers: Arc<Timers>,
     /// Header values are made here.
@@ -109,6 +112,7 @@ impl Worker {
             budget,
             tls: serve.tls,
             announcers: serve.announcers,
+            unannounced: Complaints::default(),
             timers: Timers::new(),
             values: ValueArena::default(),
             snapshot: RefCell::default(),
