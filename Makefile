@@ -1,6 +1,6 @@
 # `make` alone says what there is.
 .POSIX:
-.PHONY: help fast-start force-stop test lint fmt dist docker-up docker-down clean
+.PHONY: help fast-start force-stop test lint fmt bench dist docker-up docker-down clean
 
 help:
 	@echo 'make fast-start   build and start Balancer on SQLite with three echo backends (DETACH=1: in the background)'
@@ -8,6 +8,7 @@ help:
 	@echo 'make test         run all tests; installs PostgreSQL server programs where there are none'
 	@echo 'make lint         formatting, clippy and rustdoc, every warning an error'
 	@echo 'make fmt          format the code'
+	@echo 'make bench        measure the pure parts, then the proxy beside nginx and HAProxy (installs those)'
 	@echo 'make dist         optimised programs and config as target/dist/balancer-VERSION-ARCH.tar.gz'
 	@echo 'make docker-up    two planes on PostgreSQL in containers (REPLICAS=3: three data planes)'
 	@echo 'make docker-down  stop the containers; VOLUMES=1 also deletes their data'
@@ -32,6 +33,9 @@ lint:
 
 fmt:
 	cargo fmt --all
+
+bench:
+	@scripts/bench
 
 dist:
 	@scripts/dist
