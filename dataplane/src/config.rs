@@ -7,7 +7,7 @@ mod edge_args;
 mod pool_args;
 mod proxy_args;
 
-pub use args::Args;
+pub use args::{Args, Cli};
 pub use control_plane_args::ControlPlaneTlsArgs;
 pub use edge_args::EdgeArgs;
 pub use pool_args::PoolArgs;

@@ -18,6 +18,8 @@ use crate::{
 
 const MAX_CLIENT_ID_BYTES: usize = 256;
 const MAX_WEIGHT: u32 = 1000;
+/// Characters of a client_id that may stand in a log.
+const SHOWN_CHARS: usize = 4;
 
 /// Why a step of configuration is not accepted, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,12 +50,19 @@ fn refuse<T>(reason: String) -> Result<T, Refusal> {
 pub(crate) fn limit(wire: &wire::Limit) -> Result<Limit, Refusal> {
     let id = &wire.client_id;
     if id.is_empty() || id.len() > MAX_CLIENT_ID_BYTES || id.chars().any(char::is_control) {
-        return refuse(format!("client_id {id:?} is not 1 to {MAX_CLIENT_ID_BYTES} bytes of printable text"));
+        let id = masked(id);
+        return refuse(format!("client_id {id} is not 1 to {MAX_CLIENT_ID_BYTES} bytes of printable text"));
     }
     let (Some(capacity), Some(rate_per_sec)) = (wire.capacity, wire.rate_per_sec) else {
-        return refuse(format!("the limit of client {id:?} lacks capacity or rate_per_sec"));
+        return refuse(format!("the limit of client {} lacks capacity or rate_per_sec", masked(id)));
     };
-    numbers(capacity, rate_per_sec, || format!("the limit of client {id:?}"))
+    numbers(capacity, rate_per_sec, || format!("the limit of client {}", masked(id)))
+}
+
+/// A client_id may be an API key, and a refusal ends up in logs on both sides: its beginning must do.
+fn masked(client_id: &str) -> String {
+    let shown: String = client_id.chars().take(SHOWN_CHARS).collect();
+    format!("{shown:?}…")
 }
 
 fn numbers(capacity: f64, rate_per_sec: f64, whose: impl FnOnce() -> String) -> Result<Limit, Refusal> {

@@ -15,6 +15,8 @@ pub fn to_http1<B>(request: &mut Request<B>) -> Result<(), Fault> {
     if request.headers().get(header::EXPECT).is_some_and(|value| !is_expectation(value.as_bytes())) {
         return Err(Fault::Expectation);
     }
+    // hyper has no 100 for HTTP/2, so nothing may wait for one.
+    request.headers_mut().remove(header::EXPECT);
     set_host(request)?;
     set_target(request)?;
     join_cookies(request);

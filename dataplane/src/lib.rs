@@ -30,10 +30,9 @@ mod sync;
 pub mod traffic;
 mod upstream;
 
-pub use config::{Args, Config, ConfigError, ControlPlaneTlsArgs, EdgeArgs, PoolArgs, ProxyArgs, Secret};
+pub use config::{Args, Cli, Config, ConfigError, ControlPlaneTlsArgs, EdgeArgs, PoolArgs, ProxyArgs, Secret};
 pub use convert::Refusal;
-pub use run::{Error, Listeners, run};
+pub use run::{Error, Listeners, run, start};
 pub use shared::Shared;
-pub use signals::shutdown_signal;
 pub use state_file::StateDirError;
 pub use sync::{ControlPlaneTls, Identity, TlsFault};

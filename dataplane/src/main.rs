@@ -3,19 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use dataplane::{Args, Config, Listeners, Shared, logging, shutdown_signal};
-use prometheus_client::registry::Registry;
-
-/// Balancer's data plane: an HTTP proxy that decides every request locally.
-#[derive(clap::Parser)]
-#[command(name = "dataplane", version)]
-struct Cli {
-    #[command(flatten)]
-    args: Args,
-    /// Check the configuration and exit
-    #[arg(long)]
-    validate: bool,
-}
+use dataplane::{Cli, Config, Error, logging};
 
 /// Requests on all cores allocate small buffers; the system's allocator makes them wait for each other.
 #[global_allocator]
@@ -23,26 +11,25 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let Cli { args, validate } = Cli::parse();
-    let ended = Config::try_from(args).map(|config| if validate { valid() } else { serve(config) });
-    let (error, code) = match ended {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(error)) => (format!("{error:#}"), 1),
-        Err(error) => (error.to_string(), 64),
-    };
+    match Config::try_from(args) {
+        Ok(_) if validate => println!("the configuration is valid"),
+        Ok(config) => {
+            if let Err(error) = serve(config) {
+                return fail(1, &error);
+            }
+        }
+        Err(error) => return fail(64, &error),
+    }
+    ExitCode::SUCCESS
+}
+
+fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("dataplane: {error}");
     ExitCode::from(code)
 }
 
-fn valid() -> anyhow::Result<()> {
-    println!("the configuration is valid");
-    Ok(())
-}
-
 #[tokio::main(flavor = "current_thread")]
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config) -> Result<(), Error> {
     logging::start(config.log_format, &config.log_level);
-    let (mut registry, shutdown) = (Registry::default(), shutdown_signal()?);
-    let shared = Shared::new(config.max_clients, &mut registry);
-    let listeners = Listeners::bind(&config)?;
-    Ok(dataplane::run(config, listeners, shared, registry, shutdown).await?)
+    dataplane::start(config).await
 }

@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     server,
     shared::Shared,
+    signals::shutdown_signal,
     snapshot::Snapshot,
     state_file::{StateDir, StateDirError, keep_saved},
     sync::{self, Holder, SyncOptions},
@@ -62,6 +63,14 @@ impl Listeners {
         let admin = TcpListener::bind(config.admin_listen).map_err(fault("admin", config.admin_listen))?;
         Ok(Self { proxy, admin: Some(admin) })
     }
+}
+
+/// Runs a data plane of its own: listens as configured, until SIGTERM or SIGINT.
+pub async fn start(config: Config) -> Result<(), Error> {
+    let (mut registry, shutdown) = (Registry::default(), shutdown_signal().map_err(Error::Serve)?);
+    let shared = Shared::new(config.max_clients, &mut registry);
+    let listeners = Listeners::bind(&config)?;
+    run(config, listeners, shared, registry, shutdown).await
 }
 
 /// Runs a data plane until `shutdown`, then finishes the requests in flight and saves the last snapshot.

@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// A token that SIGTERM or SIGINT cancels. Needs a runtime.
-pub fn shutdown_signal() -> io::Result<CancellationToken> {
+pub(crate) fn shutdown_signal() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let token = CancellationToken::new();
     let cancel = token.clone();

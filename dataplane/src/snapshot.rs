@@ -9,6 +9,8 @@ pub struct Snapshot {
     pub store_id: String,
     /// Configuration revision.
     pub revision: u64,
+    /// The control plane's name for this pool and these settings, told again when a stream begins; 0: none.
+    pub config_tag: u64,
     /// Limits of named clients.
     pub limits: Limits,
     /// What holds for a client without a limit of its own; `None`: unlimited.

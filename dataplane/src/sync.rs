@@ -12,7 +12,7 @@ mod step;
 mod tls;
 
 pub(crate) use holder::Holder;
-pub(crate) use step::{Staging, Step};
+pub(crate) use step::{Seal, Staging, Step};
 pub use tls::{ControlPlaneTls, Identity, TlsFault};
 
 use std::time::Duration;

@@ -6,6 +6,7 @@
 
 mod body;
 mod connect;
+mod expect;
 mod idle;
 
 use std::{
@@ -25,6 +26,7 @@ use tokio::net::TcpStream;
 
 pub(crate) use body::RequestBody;
 pub(crate) use connect::{ConnectError, connect};
+pub(crate) use expect::hold_until_asked;
 pub(crate) use idle::IdlePool;
 
 /// An open HTTP/1.1 connection to a backend, with at most one request on it at a time.

@@ -27,11 +27,11 @@ async fn ask(address: SocketAddr, line: &str, headers: &str) -> String {
 
 fn hold_a_snapshot(shared: &Arc<Shared>) {
     let update = fixtures::full(7, &[]);
-    let fingerprint = update.fingerprint;
+    let seal = crate::sync::Seal::of(&update).unwrap();
     let mut staging = Staging::begin(&update, None).unwrap();
     staging.add(update).unwrap();
     let saves = tokio::sync::watch::channel(None).0;
-    crate::sync::Holder::new(Arc::clone(shared), saves).install(staging.finish(fingerprint).unwrap()).unwrap();
+    crate::sync::Holder::new(Arc::clone(shared), saves).install(staging.finish(seal).unwrap()).unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,19 @@
 
 use super::{ControlPlaneTlsArgs, ProxyArgs};
 
-/// Command line of a data plane; each flag is also an environment variable, and the flag wins.
+/// Balancer's data plane: an HTTP proxy that decides every request locally
+#[derive(clap::Parser)]
+#[command(name = "dataplane", version)]
+pub struct Cli {
+    /// How it runs
+    #[command(flatten)]
+    pub args: Args,
+    /// Check the configuration and exit
+    #[arg(long)]
+    pub validate: bool,
+}
+
+/// Flags of a data plane; each flag is also an environment variable, and the flag wins.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Control plane to follow, http://host:port or https://host:port; repeat it (or separate by commas) for several, tried in order

@@ -23,6 +23,14 @@ fn a_limit_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_refusal_does_not_show_a_whole_key() {
+    for bad in [fixtures::limit("key-0123456789", 0.0, 1.0), fixtures::limit("key-01234\n56789", 1.0, 1.0)] {
+        let refusal = limit(&bad).unwrap_err().to_string();
+        assert!(refusal.contains("\"key-\"…") && !refusal.contains("0123"), "{refusal}");
+    }
+}
+
+#[test]
 fn a_backend_is_an_authority_with_a_port() {
     for bad in
         ["", "127.0.0.1:80", "https://a:1", "http://a", "http://a:0", "http://a:1/path", "http://u@a:1", "http://:1"]

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use super::{forward::Forward, headers};
 use crate::{
     metrics::OwnAnswer,
-    upstream::{RequestBody, SendError},
+    upstream::{self, RequestBody, SendError},
 };
 
 /// A request that can be sent, perhaps more than once.
@@ -24,10 +24,13 @@ impl Outgoing {
     pub(super) fn new(forward: &Forward<'_>, request: Request<Incoming>, websocket: bool) -> Result<Self, OwnAnswer> {
         let (mut parts, body) = request.into_parts();
         origin_form(&mut parts)?;
+        // HTTP/1.0 does not know it, and without a body it says nothing (RFC 9110 section 10.1.1).
+        let knows_expect = parts.version == Version::HTTP_11 && !body.is_end_stream();
+        if !knows_expect {
+            parts.headers.remove(header::EXPECT);
+        }
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
-        // hyper answers `Expect: 100-continue` itself, when the body is first asked for.
-        parts.headers.remove(header::EXPECT);
         headers::strip_hop_by_hop(&mut parts.headers);
         let peer_trusted = forward.snapshot.client_rules.trusts(forward.peer.ip());
         let forwarded = headers::Forwarded { peer: forward.peer_ip, peer_trusted, scheme: forward.scheme };
@@ -44,7 +47,11 @@ impl Outgoing {
             parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let body = RequestBody::new(body, forward.answer_due.clone(), forward.worker.options.response_timeout);
-        Ok(Self { request: Request::from_parts(parts, body), replay: None, websocket })
+        let mut request = Request::from_parts(parts, body);
+        if request.headers().contains_key(header::EXPECT) {
+            upstream::hold_until_asked(&mut request, forward.worker.timers.deadline());
+        }
+        Ok(Self { request, replay: None, websocket })
     }
 
     /// What is left of a request that got no answer: itself if it never left, or its copy.

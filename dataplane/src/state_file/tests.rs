@@ -7,22 +7,22 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     fixtures::{STORE, full, limit, plane},
-    sync::Staging,
+    sync::{Seal, Staging},
 };
 
 /// A snapshot with this many limits.
 fn snapshot(limits: usize) -> Arc<Snapshot> {
     let limits: Vec<_> = (0..limits).map(|n| limit(&format!("client-{n}"), 1.0 + n as f64, 0.1)).collect();
     let (mut holder, shared) = plane();
-    holder.install(step(full(42, &limits))).unwrap();
+    holder.install(step(wire::Update { config_tag: 77, ..full(42, &limits) })).unwrap();
     shared.snapshot.load_full().unwrap()
 }
 
 fn step(update: wire::Update) -> Step {
-    let fingerprint = update.fingerprint;
+    let seal = Seal::of(&update).unwrap();
     let mut staging = Staging::begin(&update, None).unwrap();
     staging.add(update).unwrap();
-    staging.finish(fingerprint).unwrap()
+    staging.finish(seal).unwrap()
 }
 
 fn saved(limits: usize) -> (TempDir, StateDir, Vec<u8>) {
@@ -43,6 +43,7 @@ fn what_was_saved_is_served_again() {
         let (found, expected) = (shared.snapshot.load_full().unwrap(), snapshot(limits));
         assert_eq!((found.store_id.as_str(), found.revision, found.limits.len()), (STORE, 42, limits));
         assert_eq!(found.limits.fingerprint(), expected.limits.fingerprint());
+        assert_eq!(found.config_tag, 77);
         assert_eq!((found.default_limit, found.pool.strategy()), (expected.default_limit, expected.pool.strategy()));
         assert_eq!(format!("{:?}", found.client_rules.trusted_proxies), "[10.0.0.0/8]");
         assert_eq!(found.pool.backends()[1].authority, "127.0.0.1:8082");

@@ -2,7 +2,7 @@
 
 use balancer_proto::v1 as wire;
 
-use super::step::{Staging, Step, StepId};
+use super::step::{Seal, Staging, Step, StepId};
 use crate::{convert::Refusal, snapshot::Snapshot};
 
 /// Where in a step the stream is.
@@ -56,10 +56,10 @@ impl Assembler {
             }
             Self::Idle | Self::Skipping(_) => Staging::begin(&chunk, base)?,
         };
-        let (last, fingerprint) = (chunk.last_chunk, chunk.fingerprint);
+        let seal = Seal::of(&chunk);
         staging.add(chunk)?;
-        if last {
-            return staging.finish(fingerprint).map(Some);
+        if let Some(seal) = seal {
+            return staging.finish(seal).map(Some);
         }
         *self = Self::Staging(staging);
         Ok(None)

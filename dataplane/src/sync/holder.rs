@@ -91,6 +91,7 @@ impl Holder {
         Ok(Snapshot {
             store_id: step.store_id,
             revision: step.revision,
+            config_tag: step.config_tag,
             limits: step.limits,
             default_limit,
             client_rules,

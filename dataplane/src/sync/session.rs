@@ -7,8 +7,9 @@ use balancer_proto::v1::{
 };
 use http::Uri;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
+use tonic::Status;
 
 use super::{
     Holder, SyncOptions,
@@ -50,6 +51,7 @@ fn hello(options: &SyncOptions, holder: &Holder) -> Hello {
         store_id: held.map(|held| held.store_id.clone()).unwrap_or_default(),
         revision: held.map_or(0, |held| held.revision),
         fingerprint: held.map_or(0, |held| held.limits.fingerprint().value()),
+        config_tag: held.map_or(0, |held| held.config_tag),
     }
 }
 
@@ -61,18 +63,23 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn run(mut self, mut inbound: Streaming<SyncResponse>, shutdown: &CancellationToken) -> Result<(), Lost> {
+    async fn run<S>(mut self, mut inbound: S, shutdown: &CancellationToken) -> Result<(), Lost>
+    where
+        S: Stream<Item = Result<SyncResponse, Status>> + Unpin,
+    {
         let mut reports = interval(REPORT_INTERVAL);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // Messages come first: while a large step was applied, they may have waited beyond the deadline.
+            // What is due to be said comes before what there is to read: through a large step there is always something,
+            // and the other side must not take that for silence. But what has come is read before silence is judged:
+            // while a large step was applied, it may have waited beyond the deadline.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                message = inbound.message() => self.receive(message?.ok_or(Lost::Ended)?)?,
-                () = sleep_until(self.pace.silent_from()) => return Err(Lost::Silent),
-                _ = reports.tick() => self.report()?,
                 () = sleep_until(self.pace.heartbeat_due()) => self.say(sync_request::Message::Heartbeat(Heartbeat {}))?,
+                _ = reports.tick() => self.report()?,
+                message = inbound.next() => self.receive(message.ok_or(Lost::Ended)??)?,
+                () = sleep_until(self.pace.silent_from()) => return Err(Lost::Silent),
             }
         }
     }
@@ -163,4 +170,36 @@ fn ejected(held: &Snapshot) -> u32 {
     let now = clock::now();
     let ejected = held.pool.backends().iter().filter(|backend| backend.state.ejected(now).is_some());
     u32::try_from(ejected.count()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::unfold;
+
+    use super::*;
+    use crate::fixtures::plane;
+
+    #[tokio::test]
+    async fn a_stream_that_always_has_something_leaves_time_for_heartbeats() {
+        let (mut holder, _shared) = plane();
+        let (outbox, outgoing) = Outbox::new();
+        let mut pace = Pace::new(Instant::now());
+        pace.agree(10);
+        let session = Session { outbox, holder: &mut holder, assembler: Assembler::default(), pace };
+        // As a socket does, it lets others run now and then, but there is always a next message.
+        let flood = unfold((), async |()| {
+            tokio::task::coop::consume_budget().await;
+            Some((Ok(SyncResponse { message: None }), ()))
+        });
+        let shutdown = CancellationToken::new();
+        let heard = async {
+            let said = outgoing.filter(|said| matches!(said.message, Some(sync_request::Message::Heartbeat(_))));
+            tokio::pin!(said);
+            said.next().await
+        };
+        tokio::select! {
+            ended = session.run(Box::pin(flood), &shutdown) => panic!("{ended:?}"),
+            heartbeat = heard => assert!(heartbeat.is_some()),
+        }
+    }
 }

@@ -33,10 +33,26 @@ impl StepId {
     }
 }
 
+/// What the last chunk of a step says of the whole.
+#[derive(Clone, Copy)]
+pub(crate) struct Seal {
+    fingerprint: u64,
+    config_tag: u64,
+}
+
+impl Seal {
+    /// `None`: more chunks follow.
+    pub(crate) fn of(chunk: &wire::Update) -> Option<Self> {
+        chunk.last_chunk.then_some(Self { fingerprint: chunk.fingerprint, config_tag: chunk.config_tag })
+    }
+}
+
 /// A step that was received whole and found good.
 pub(crate) struct Step {
     pub(crate) store_id: String,
     pub(crate) revision: u64,
+    /// Identity of pool and settings after the step; 0: unknown.
+    pub(crate) config_tag: u64,
     /// Whether it replaces everything.
     pub(crate) full: bool,
     /// All limits as they are after the step.
@@ -101,8 +117,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Ends the step if its limits are what the sender says they are.
-    pub(crate) fn finish(self, fingerprint: u64) -> Result<Step, Refusal> {
+    /// Ends the step with what its last chunk says, if its limits are what the sender says they are.
+    pub(crate) fn finish(self, Seal { fingerprint, config_tag }: Seal) -> Result<Step, Refusal> {
         let found = self.limits.fingerprint().value();
         if found != fingerprint {
             let limits = self.limits.len();
@@ -112,6 +128,7 @@ impl Staging {
         Ok(Step {
             store_id: self.id.store_id,
             revision: self.id.revision,
+            config_tag,
             full: self.id.full,
             limits: self.limits,
             changed: self.changed,

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::expect::Held;
 use crate::server::Deadline;
 
 /// A request body.
@@ -22,12 +23,19 @@ struct Sending {
     /// not mistaken for a slow backend.
     answer_due: Arc<Deadline>,
     patience: Duration,
+    /// Until the backend asks for it.
+    held: Option<Held>,
 }
 
 impl RequestBody {
     /// The client's body. Sets `answer_due` to `patience` from now whenever a part of it leaves.
     pub(crate) fn new(incoming: Incoming, answer_due: Arc<Deadline>, patience: Duration) -> Self {
-        Self(Some(Sending { incoming, answer_due, patience }))
+        Self(Some(Sending { incoming, answer_due, patience, held: None }))
+    }
+
+    /// Keeps it back; false if there is no body.
+    pub(super) fn hold(&mut self, held: Held) -> bool {
+        self.0.as_mut().map(|sending| sending.held = Some(held)).is_some()
     }
 
     /// No body.
@@ -42,6 +50,10 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(sending) = self.0.as_mut() else { return Poll::Ready(None) };
+        if let Some(held) = &sending.held {
+            ready!(held.poll_asked(cx));
+            sending.held = None;
+        }
         let frame = Pin::new(&mut sending.incoming).poll_frame(cx);
         if frame.is_ready() && sending.answer_due.is_set() {
             sending.answer_due.set(sending.patience);

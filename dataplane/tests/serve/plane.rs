@@ -85,6 +85,7 @@ pub(crate) fn snapshot(backends: &[SocketAddr], default_limit: Option<Limit>) ->
     Snapshot {
         store_id: "test".into(),
         revision: 1,
+        config_tag: 0,
         limits: Limits::default(),
         default_limit,
         client_rules: ClientRules { ipv6_prefix: 64, ..ClientRules::default() },

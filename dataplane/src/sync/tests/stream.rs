@@ -84,12 +84,13 @@ async fn a_lost_stream_is_taken_up_at_the_next_control_plane_with_what_is_held()
     let (mut stream, _) = first.accept().await;
     let a = [limit("a", 5.0, 1.0)];
     stream.welcome(1000).await;
-    stream.update(full(8, &a)).await;
+    stream.update(wire::Update { config_tag: 77, ..full(8, &a) }).await;
     assert_eq!(stream.answer().await, ack(8));
     stream.fail(Status::unavailable("going away")).await;
 
     let (mut stream, hello) = second.accept().await;
     assert_eq!((hello.store_id.as_str(), hello.revision, hello.fingerprint), (STORE, 8, fingerprint(&a)));
+    assert_eq!(hello.config_tag, 77);
     assert_eq!(served(&plane), Some(8));
     stream.welcome(1000).await;
     stream.update(change(8, 9, &[], &a)).await;
