@@ -1,8 +1,7 @@
 //! Accepting connections.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
-use futures_util::FutureExt;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc::UnboundedReceiver,
@@ -33,11 +32,32 @@ pub(super) async fn accept(worker: &Rc<Worker>, listener: TcpListener, mut inbox
             () = worker.shutdown.cancelled() => break,
         }
     }
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-        serve(worker, stream, take_place(worker));
-    }
-    while let Ok(Handed(stream, place)) = inbox.try_recv() {
+    serve_waiting(worker, listener);
+    // From now on other threads keep what they would have handed over; what they have handed over is here.
+    inbox.close();
+    while let Some(Handed(stream, place)) = inbox.recv().await {
         receive(worker, stream, place);
+    }
+}
+
+/// Serves the connections that wait in the kernel. Asks it directly: the runtime may not have heard of them yet.
+fn serve_waiting(worker: &Rc<Worker>, listener: TcpListener) {
+    let waiting = listener.into_std().and_then(|listener| {
+        while let Some((stream, _)) = next_waiting(&listener)? {
+            stream.set_nonblocking(true)?;
+            receive(worker, stream, take_place(worker));
+        }
+        Ok(())
+    });
+    if let Err(error) = waiting {
+        tracing::warn!(%error, "connections that waited at shutdown were not accepted");
+    }
+}
+
+fn next_waiting(listener: &std::net::TcpListener) -> io::Result<Option<(std::net::TcpStream, SocketAddr)>> {
+    match listener.accept() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        accepted => accepted.map(Some),
     }
 }
 
@@ -47,7 +67,11 @@ fn place(worker: &Rc<Worker>, stream: TcpStream) {
         return serve(worker, stream, place);
     }
     match stream.into_std() {
-        Ok(stream) => worker.threads.hand_over(stream, place),
+        Ok(stream) => {
+            if let Err(Handed(stream, place)) = worker.threads.hand_over(stream, place) {
+                receive(worker, stream, place);
+            }
+        }
         Err(error) => tracing::warn!(%error, "a connection could not be handed to another thread and was dropped"),
     }
 }

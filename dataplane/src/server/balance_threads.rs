@@ -60,9 +60,10 @@ impl Threads {
         Counted { threads: self.clone(), index }
     }
 
-    /// Sends a connection to the thread that [`place`](Self::place) chose. A thread that has ended drops it.
-    pub(super) fn hand_over(&self, stream: TcpStream, place: Place) {
-        let _ = self.0[place.counted.index].inbox.send(Handed(stream, place));
+    /// Sends a connection to the thread that [`place`](Self::place) chose. Comes back if that one takes no more.
+    pub(super) fn hand_over(&self, stream: TcpStream, place: Place) -> Result<(), Handed> {
+        let index = place.counted.index;
+        self.0[index].inbox.send(Handed(stream, place)).map_err(|refused| refused.0)
     }
 }
 

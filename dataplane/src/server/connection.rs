@@ -36,7 +36,8 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, place: Place) {
     let _ = stream.set_nodelay(true);
     let opened = tokio::select! {
         opened = open(&worker, stream, peer, place) => opened,
-        () = worker.shutdown.cancelled() => None,
+        // What a client said before it could know of the shutdown is heard.
+        () = worker.notice_over() => None,
     };
     let Some(opened) = opened else { return };
     let result = match opened.stream.is_refused() {

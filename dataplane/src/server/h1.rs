@@ -1,11 +1,10 @@
 //! HTTP/1 on a client's connection.
 
-use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::time::sleep;
 
 use super::{
     Deadline, Worker,
@@ -16,10 +15,6 @@ use crate::proxy::{Proxy, ProxyBody, Turn};
 
 /// hyper's read buffer at most; larger than the largest head that passes the guard.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
-
-/// On shutdown an idle connection stays open this long: a request that is on its way gets an answer, which says that
-/// it was the last.
-const CLOSING_NOTICE: Duration = Duration::from_millis(500);
 
 pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
     let verdict = Arc::new(Verdict::default());
@@ -41,12 +36,7 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<(
     tokio::select! {
         biased;
         result = connection.as_mut() => return result,
-        () = worker.shutdown.cancelled() => {}
-    }
-    tokio::select! {
-        biased;
-        result = connection.as_mut() => return result,
-        () = sleep(CLOSING_NOTICE) => {}
+        () = worker.notice_over() => {}
     }
     connection.as_mut().graceful_shutdown();
     connection.await

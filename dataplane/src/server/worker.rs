@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::mpsc::UnboundedReceiver,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,6 +31,10 @@ use crate::{
     snapshot::Snapshot,
     upstream::{IdlePool, Upstream},
 };
+
+/// On shutdown an idle connection stays open this long: a request that is on its way gets an answer, which says that
+/// it was the last.
+const CLOSING_NOTICE: Duration = Duration::from_millis(500);
 
 /// What a thread is started with.
 pub(super) struct WorkerOptions {
@@ -158,6 +162,12 @@ impl Worker {
     /// Drops all idle connections to a backend.
     pub(crate) fn forget_idle(&self, backend_id: u64) {
         self.idle.borrow_mut().clear(backend_id);
+    }
+
+    /// Waits for the shutdown, and then as long as clients get to take notice.
+    pub(super) async fn notice_over(&self) {
+        self.shutdown.cancelled().await;
+        sleep(CLOSING_NOTICE).await;
     }
 
     /// Runs a task on this thread; shutdown waits for it.
