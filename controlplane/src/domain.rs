@@ -4,7 +4,9 @@ mod backend;
 mod limit;
 mod settings;
 
-pub use backend::{AdminState, Backend, BackendChange, BackendKey, BackendSpec, BackendUrl, HealthCheck, Source};
+pub use backend::{
+    AdminState, Backend, BackendChange, BackendKey, BackendSpec, BackendUrl, HealthCheck, Source, WEIGHTS, weight,
+};
 pub use limit::{ClientId, Limit, StoredLimit};
 pub use settings::{ClientRules, DefaultLimit, Settings, Strategy};
 

@@ -3,8 +3,10 @@
 //!
 //! While the database is gone the last image stays: streams go on, and new data planes get it.
 
+mod catch_up;
 mod follow;
 mod frames;
+mod held;
 mod image;
 mod ring;
 
@@ -15,18 +17,23 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 
+pub(crate) use catch_up::CatchUp;
 pub(crate) use follow::follow;
-pub(crate) use frames::{Frame, FullFrames, delta, encode};
+pub(crate) use frames::{Frame, FullFrames, encode};
+pub(crate) use held::Held;
 pub(crate) use image::{Fingerprint, Image};
 pub(crate) use ring::Step;
 
-use self::{frames::delta_frames, ring::Ring};
-use crate::store::{Changes, Loaded};
+use self::{catch_up::CatchUps, frames::delta_frames, ring::Ring};
+use crate::store::{Changes, Loaded, Store};
 
 /// The current image and the steps that led to it.
 pub(crate) struct Hub {
     image: watch::Sender<Arc<Image>>,
     ring: Mutex<Ring>,
+    catch_ups: CatchUps,
+    /// Why the store's changes cannot be read; `None` while they can.
+    fault: watch::Sender<Option<String>>,
     /// Counts answers of the store, so that one can wait for an answer newer than a question.
     refreshed: watch::Sender<u64>,
     refresh: Notify,
@@ -36,8 +43,10 @@ impl Hub {
     /// Starts from what the store holds.
     pub(crate) fn new(loaded: Loaded) -> Self {
         Self {
-            image: watch::Sender::new(Arc::new(Image::new(loaded))),
+            image: watch::Sender::new(Arc::new(Image::new(loaded, 0))),
             ring: Mutex::new(Ring::default()),
+            catch_ups: CatchUps::default(),
+            fault: watch::Sender::new(None),
             refreshed: watch::Sender::new(0),
             refresh: Notify::new(),
         }
@@ -53,9 +62,19 @@ impl Hub {
         self.image.subscribe()
     }
 
-    /// The step that begins at exactly this revision with exactly these limits, if it is still remembered.
-    pub(crate) fn step_after(&self, revision: u64, fingerprint: Fingerprint) -> Option<Arc<Step>> {
-        self.ring().after(revision, fingerprint)
+    /// The step that begins at exactly what is held, if it is still remembered.
+    pub(crate) fn step_after(&self, held: &Held) -> Option<Arc<Step>> {
+        self.ring().after(held)
+    }
+
+    /// A step from what is held to the current image, with the help of the store.
+    pub(crate) fn catch_up(&self, store: &Store, held: &Held) -> CatchUp {
+        self.catch_ups.step(store, held, self.image())
+    }
+
+    /// Why changes do not arrive here; `None` while they do.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.borrow().clone()
     }
 
     /// Asks the store for news.
@@ -79,7 +98,8 @@ impl Hub {
 
     fn replace(&self, loaded: Loaded) {
         self.ring().clear();
-        self.image.send_replace(Arc::new(Image::new(loaded)));
+        let generation = self.image().generation + 1;
+        self.image.send_replace(Arc::new(Image::new(loaded, generation)));
     }
 
     // A poisoned ring is whole: every method leaves it consistent before anything that can panic.
@@ -89,7 +109,7 @@ impl Hub {
 }
 
 /// client_ids that a set of changes names.
-pub(crate) fn touched(changes: &Changes) -> BTreeSet<Box<str>> {
+fn touched(changes: &Changes) -> BTreeSet<Box<str>> {
     let upserted = changes.upserted.iter().map(|(id, _)| id.as_str().into());
     upserted.chain(changes.deleted.iter().map(|id| id.as_str().into())).collect()
 }

@@ -7,6 +7,7 @@
 mod backends;
 mod config;
 mod error;
+mod history;
 mod legacy;
 mod limits;
 mod migrate;
@@ -29,10 +30,13 @@ use sqlite::Sqlite;
 
 pub use config::{DatabaseConfig, PostgresConfig, TlsMode};
 pub use error::StoreError;
-pub use types::{Changes, Loaded, Reconciled};
+pub use types::{Changes, Loaded, Origin, Reconciled, Touched};
 
 /// How long an operation somebody waits for may take, waiting for a connection included.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long opening may take once connected: where the old service left a million limits, taking them over is slow, and
+/// another control plane that opens the database meanwhile waits for that.
+const OPEN_WITHIN: Duration = Duration::from_secs(600);
 /// How long reading everything may take.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(60);
 /// Deletions remembered at least; a reader that missed more has to load everything.
@@ -81,7 +85,7 @@ impl Store {
             DatabaseConfig::Sqlite { path } => Database::Sqlite(Sqlite::open(path).await?),
             DatabaseConfig::Postgres(postgres) => Database::Postgres(Postgres::open(postgres, changed.clone()).await?),
         };
-        let (meta, newest) = database.run(legacy::Begin, Access::Write, SNAPSHOT_WITHIN).await?;
+        let (meta, newest) = database.run(legacy::Begin, Access::Write, OPEN_WITHIN).await?;
         announce(&changed, newest);
         Ok(Self { inner: Arc::new(Inner { database, store_id: meta.store_id, tombstones_kept, changed }) })
     }
@@ -127,8 +131,16 @@ impl Store {
             Access::Snapshot => SNAPSHOT_WITHIN,
             Access::Read | Access::Write => ANSWER_WITHIN,
         };
-        let answer = self.inner.database.run(operation, access, within);
-        tokio::time::timeout(within, answer).await.unwrap_or_else(|_| Err(StoreError::timed_out(within)))
+        self.read_within(operation, access, within).await
+    }
+
+    async fn read_within<O: Operation>(
+        &self,
+        operation: O,
+        access: Access,
+        within: Duration,
+    ) -> Result<O::Answer, StoreError> {
+        self.inner.database.run(operation, access, within).await
     }
 
     /// Runs in a task of its own: whoever asked may give up (a client that disconnects, a deadline), and still a

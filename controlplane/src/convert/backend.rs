@@ -4,7 +4,9 @@ use balancer_proto::v1;
 
 use super::health_check::{health_check, new_health_check};
 use crate::{
-    domain::{AdminState, Backend, BackendChange, BackendKey, BackendSpec, BackendUrl, HealthCheck, Invalid, Source},
+    domain::{
+        AdminState, Backend, BackendChange, BackendKey, BackendSpec, BackendUrl, HealthCheck, Invalid, Source, weight,
+    },
     health::{Health, Observation},
 };
 
@@ -84,13 +86,6 @@ pub(crate) fn backend_key(id: Option<u64>, url: Option<&str>) -> Result<BackendK
         (None, Some(url)) => BackendUrl::new(url).map(BackendKey::Url),
         (None, None) => Err(Invalid { field: "selector", expected: "expected an id or a url, got neither".into() }),
     }
-}
-
-fn weight(weight: u32) -> Result<u32, Invalid> {
-    if (1..=1000).contains(&weight) {
-        return Ok(weight);
-    }
-    Err(Invalid { field: "weight", expected: format!("expected a whole number from 1 to 1000, got {weight}") })
 }
 
 fn admin_state(state: AdminState) -> v1::AdminState {

@@ -39,6 +39,18 @@ impl BackendUrl {
     }
 }
 
+/// Weights that a backend may have.
+pub const WEIGHTS: std::ops::RangeInclusive<u32> = 1..=1000;
+
+/// A weight that a user gave.
+pub fn weight(weight: u32) -> Result<u32, Invalid> {
+    if WEIGHTS.contains(&weight) {
+        return Ok(weight);
+    }
+    let expected = format!("expected a whole number from {} to {}, got {weight}", WEIGHTS.start(), WEIGHTS.end());
+    Err(Invalid { field: "weight", expected })
+}
+
 /// What an operator wants of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminState {

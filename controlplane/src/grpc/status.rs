@@ -68,6 +68,7 @@ fn picture(plane: &Plane) -> v1::Status {
         replicas: plane.replicas.all().into_iter().map(|(id, replica)| replica_status(id, replica)).collect(),
         backends: image.backends.iter().map(|b| convert::backend_status(b, observations.get(&b.id))).collect(),
         uptime_ms: millis(plane.started),
+        fault: plane.hub.fault().unwrap_or_default(),
     }
 }
 

@@ -21,7 +21,10 @@ pub(crate) async fn follow(hub: Arc<Hub>, store: Store, metrics: Arc<Metrics>, s
     let mut changed = store.changed();
     while !shutdown.is_cancelled() {
         changed.mark_unchanged();
-        let pause = match refresh(&hub, &store).await {
+        // Reading everything may take long, and nothing is lost when a shutdown ends it.
+        let Some(refreshed) = shutdown.run_until_cancelled(refresh(&hub, &store)).await else { return };
+        hub.followed(refreshed.as_ref().err());
+        let pause = match refreshed {
             Ok(()) => {
                 metrics.configuration(&hub.image());
                 hub.refreshed.send_modify(|count| *count += 1);
@@ -29,7 +32,6 @@ pub(crate) async fn follow(hub: Arc<Hub>, store: Store, metrics: Arc<Metrics>, s
             }
             Err(error) => {
                 metrics.database_error(&error);
-                tracing::debug!(%error, "cannot read changes of the configuration");
                 RETRY
             }
         };
@@ -42,6 +44,24 @@ pub(crate) async fn follow(hub: Arc<Hub>, store: Store, metrics: Arc<Metrics>, s
     }
 }
 
+impl Hub {
+    /// Keeps why changes do not arrive, and says so once per reason: it may last.
+    fn followed(&self, error: Option<&StoreError>) {
+        let fault = error.map(ToString::to_string);
+        self.fault.send_if_modified(|known| {
+            if *known == fault {
+                return false;
+            }
+            match &fault {
+                Some(error) => tracing::warn!(error, "cannot read changes of the configuration; the last one stays"),
+                None => tracing::info!("changes of the configuration are read again"),
+            }
+            *known = fault;
+            true
+        });
+    }
+}
+
 async fn news(changed: &mut tokio::sync::watch::Receiver<u64>) {
     if changed.changed().await.is_err() {
         std::future::pending::<()>().await;
@@ -50,7 +70,7 @@ async fn news(changed: &mut tokio::sync::watch::Receiver<u64>) {
 
 async fn refresh(hub: &Hub, store: &Store) -> Result<(), StoreError> {
     let image = hub.image();
-    match store.changes_since(image.revision).await? {
+    match store.changes_since(image.revision, Some(image.origin())).await? {
         Some(changes) if changes.revision == image.revision => {}
         Some(changes) => hub.apply(changes),
         None => {

@@ -90,7 +90,7 @@ pub(super) fn delta_frames(before: &Image, after: &Image, touched: &BTreeSet<Box
 }
 
 /// As [`delta_frames`], for a starting point that is known by its revision alone.
-pub(crate) fn delta(base: u64, after: &Image, touched: &BTreeSet<Box<str>>, pool: bool, settings: bool) -> Vec<Frame> {
+pub(super) fn delta(base: u64, after: &Image, touched: &BTreeSet<Box<str>>, pool: bool, settings: bool) -> Vec<Frame> {
     let mut updates = chunks(base, after, touched);
     if let Some(first) = updates.first_mut() {
         first.pool = pool.then(|| convert::pool(&after.backends));
@@ -99,6 +99,7 @@ pub(crate) fn delta(base: u64, after: &Image, touched: &BTreeSet<Box<str>>, pool
     if let Some(last) = updates.last_mut() {
         last.last_chunk = true;
         last.fingerprint = after.fingerprint.value();
+        last.config_tag = after.config_tag;
     }
     updates.into_iter().map(|update| encode(v1::sync_response::Message::Update(update))).collect()
 }
@@ -122,8 +123,9 @@ fn chunks(base: u64, after: &Image, touched: &BTreeSet<Box<str>>) -> Vec<v1::Upd
 }
 
 fn header(image: &Image, last: bool) -> v1::Update {
-    let fingerprint = if last { image.fingerprint.value() } else { 0 };
-    v1::Update { store_id: image.store_id.to_string(), revision: image.revision, fingerprint, ..Default::default() }
+    let (fingerprint, config_tag) = if last { (image.fingerprint.value(), image.config_tag) } else { (0, 0) };
+    let (store_id, revision) = (image.store_id.to_string(), image.revision);
+    v1::Update { store_id, revision, fingerprint, config_tag, ..Default::default() }
 }
 
 /// What still fits into a message.

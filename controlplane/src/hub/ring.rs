@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Fingerprint, Frame, Image};
+use super::{Frame, Held, Image};
 
 /// Steps remembered.
 const MAX_STEPS: usize = 1_000;
@@ -11,16 +11,14 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// A change of the configuration, encoded.
 pub(crate) struct Step {
-    base: (u64, Fingerprint),
-    pub(crate) revision: u64,
-    pub(crate) fingerprint: Fingerprint,
+    pub(super) from: Held,
+    pub(crate) to: Held,
     pub(crate) frames: Vec<Frame>,
 }
 
 impl Step {
     pub(super) fn new(before: &Image, after: &Image, frames: Vec<Frame>) -> Self {
-        let base = (before.revision, before.fingerprint);
-        Self { base, revision: after.revision, fingerprint: after.fingerprint, frames }
+        Self { from: before.held(), to: after.held(), frames }
     }
 
     fn bytes(&self) -> usize {
@@ -49,9 +47,9 @@ impl Ring {
         *self = Self::default();
     }
 
-    pub(super) fn after(&self, revision: u64, fingerprint: Fingerprint) -> Option<Arc<Step>> {
-        let at = self.steps.binary_search_by_key(&revision, |step| step.base.0).ok()?;
+    pub(super) fn after(&self, held: &Held) -> Option<Arc<Step>> {
+        let at = self.steps.binary_search_by_key(&held.revision, |step| step.from.revision).ok()?;
         let step = &self.steps[at];
-        (step.base.1 == fingerprint).then(|| step.clone())
+        (step.from == *held).then(|| step.clone())
     }
 }

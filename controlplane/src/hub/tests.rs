@@ -23,6 +23,7 @@ fn loaded(revision: u64, limits: &BTreeMap<u32, u32>) -> Loaded {
     Loaded {
         store_id: "s".into(),
         revision,
+        mark: 0,
         limits: limits.iter().map(|(n, capacity)| (id(*n), limit(*capacity))).collect(),
         backends: Vec::new(),
         settings: Some(settings(Strategy::RoundRobin)),
@@ -35,7 +36,7 @@ fn settings(strategy: Strategy) -> Settings {
 }
 
 fn none(revision: u64) -> Changes {
-    Changes { revision, upserted: Vec::new(), deleted: Vec::new(), backends: None, settings: None }
+    Changes { revision, mark: 0, upserted: Vec::new(), deleted: Vec::new(), backends: None, settings: None }
 }
 
 fn updates(frames: impl IntoIterator<Item = Frame>) -> Vec<v1::Update> {
@@ -69,7 +70,7 @@ proptest! {
     fn steps_lead_where_everything_leads(changes in prop::collection::vec((0u32..20, prop::option::of(0u32..5)), 1..60)) {
         let mut limits = BTreeMap::new();
         let hub = Hub::new(loaded(0, &limits));
-        let (mut revision, mut position, mut held) = (0, hub.image().fingerprint, BTreeMap::new());
+        let (mut revision, mut position, mut held) = (0, hub.image().held(), BTreeMap::new());
         for (n, change) in changes {
             let mut step = none(hub.image().revision + 1);
             match change {
@@ -82,15 +83,15 @@ proptest! {
             }
             hub.apply(step);
         }
-        while let Some(step) = hub.step_after(revision, position) {
+        while let Some(step) = hub.step_after(&position) {
             revision = take_in(&mut held, &updates(step.frames.clone()));
-            position = step.fingerprint;
+            position = step.to.clone();
         }
         prop_assert_eq!(revision, hub.image().revision);
         let mut afresh = BTreeMap::new();
         take_in(&mut afresh, &updates(FullFrames::new(hub.image())));
         prop_assert_eq!(&held, &afresh);
-        prop_assert_eq!(hub.image().fingerprint, Image::new(loaded(revision, &limits)).fingerprint);
+        prop_assert_eq!(hub.image().fingerprint, Image::new(loaded(revision, &limits), 0).fingerprint);
     }
 }
 
@@ -119,6 +120,7 @@ fn everything_of_nothing_is_one_chunk() {
 #[test]
 fn a_step_says_only_what_changed() {
     let hub = Hub::new(loaded(1, &BTreeMap::new()));
+    let start = hub.image().held();
     hub.apply(Changes { settings: Some(settings(Strategy::P2c)), ..none(2) });
     let backend = crate::domain::Backend {
         id: 1,
@@ -131,22 +133,28 @@ fn a_step_says_only_what_changed() {
         source: crate::domain::Source::Api,
     };
     hub.apply(Changes { backends: Some(vec![backend]), ..none(3) });
-    let fingerprint = Fingerprint::default();
-    let first = updates(hub.step_after(1, fingerprint).unwrap().frames.clone());
+    let first = hub.step_after(&start).unwrap();
+    let second = updates(hub.step_after(&first.to).unwrap().frames.clone());
+    let first = updates(first.frames.clone());
     assert!(first[0].settings.is_some() && first[0].pool.is_none());
-    let second = updates(hub.step_after(2, fingerprint).unwrap().frames.clone());
     assert!(second[0].settings.is_none());
+    assert_ne!(first[0].config_tag, start.config_tag);
     assert!(second[0].pool.as_ref().is_some_and(|pool| pool.backends.is_empty()), "disabled backends are left out");
 }
 
 #[test]
 fn the_ring_forgets_the_oldest_and_everything_after_a_reload() {
     let hub = Hub::new(loaded(0, &BTreeMap::new()));
+    let at = |revision| Held { revision, ..hub.image().held() };
     (1..=1001).for_each(|revision| hub.apply(none(revision)));
-    let fingerprint = Fingerprint::default();
-    assert!(hub.step_after(0, fingerprint).is_none(), "forgotten");
-    assert_eq!(hub.step_after(1, fingerprint).unwrap().revision, 2);
-    assert!(hub.step_after(1, Fingerprint::from_value(1)).is_none(), "other limits at the same revision");
+    assert!(hub.step_after(&at(0)).is_none(), "forgotten");
+    assert_eq!(hub.step_after(&at(1)).unwrap().to.revision, 2);
+    let others = [
+        Held { fingerprint: Fingerprint::from_value(1), ..at(1) },
+        Held { config_tag: 1, ..at(1) },
+        Held { store_id: "t".into(), ..at(1) },
+    ];
+    assert!(others.iter().all(|other| hub.step_after(other).is_none()), "something else at the same revision");
     hub.replace(loaded(2000, &BTreeMap::new()));
-    assert!(hub.step_after(1000, fingerprint).is_none());
+    assert!(hub.step_after(&at(1000)).is_none());
 }

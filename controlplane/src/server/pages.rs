@@ -28,12 +28,13 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
     }
 }
 
-/// The configuration is in memory before the port is served, so only the database and a shutdown are in question.
+/// The configuration is in memory before the port is served, so only the database, what can be read of it, and a
+/// shutdown are in question.
 async fn ready(State(plane): State<Plane>) -> Response {
     if plane.shutdown.is_cancelled() {
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
     }
-    match plane.probe.fault() {
+    match plane.probe.fault().or_else(|| plane.hub.fault()) {
         None => "ready\n".into_response(),
         Some(fault) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, fault).into_response(),
     }

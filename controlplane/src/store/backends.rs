@@ -6,7 +6,7 @@ mod reconcile;
 use super::records::BackendRecord;
 use super::rows::{Operation, Rows};
 use super::{Access, Reconciled, Store, StoreError};
-use crate::domain::{Backend, BackendChange, BackendKey, BackendSpec, Invalid, Settings, Source};
+use crate::domain::{Backend, BackendChange, BackendKey, BackendSpec, Settings, Source};
 
 impl Store {
     /// All backends, by id.
@@ -46,13 +46,6 @@ pub(super) async fn all<C: Rows>(rows: &mut C) -> Result<Vec<Backend>, StoreErro
 async fn update<C: Rows>(rows: &mut C, backend: &Backend, revision: i64) -> Result<(), StoreError> {
     let record = BackendRecord::new(&backend.spec, backend.admin_state, backend.source, revision)?;
     Ok(rows.update_backend(backend.id.cast_signed(), &record).await?)
-}
-
-fn check_weight(weight: u32) -> Result<(), Invalid> {
-    match weight {
-        1..=1000 => Ok(()),
-        _ => Err(Invalid { field: "weight", expected: format!("expected 1 to 1000, got {weight}") }),
-    }
 }
 
 struct List;

@@ -74,6 +74,14 @@ impl DatabaseConfig {
         }
     }
 
+    /// Whether the files are there that opening the database needs: the directory of a SQLite file, certificates.
+    pub fn check(&self) -> Result<(), Invalid> {
+        match self {
+            Self::Sqlite { path } => super::sqlite::check(path),
+            Self::Postgres(postgres) => super::postgres::check(postgres),
+        }
+    }
+
     /// Overrides the URL's `sslmode` and `sslrootcert` (a PEM file); `None` leaves what the URL said.
     pub fn with_tls(mut self, sslmode: Option<&str>, sslrootcert: Option<&Path>) -> Result<Self, Invalid> {
         let mode = sslmode.map(TlsMode::parse).transpose()?;

@@ -31,7 +31,7 @@ async fn take_over<C: Rows>(rows: &mut C, meta: &mut Meta, legacy: Vec<LegacyRec
         match read(&record) {
             Ok((id, limit)) => drop(new.insert(id, limit)),
             Err(reason) => {
-                tracing::warn!(client_id = record.client_id, %reason, "row of clients_limits skipped");
+                tracing::warn!(client_id = masked(&record), %reason, "row of clients_limits skipped");
             }
         }
     }
@@ -43,6 +43,12 @@ async fn take_over<C: Rows>(rows: &mut C, meta: &mut Meta, legacy: Vec<LegacyRec
     }
     tracing::info!(found, taken = new.len(), "limits of the old table clients_limits imported");
     Ok(())
+}
+
+/// The beginning of a client_id, which may be an API key: enough to find the row.
+fn masked(record: &LegacyRecord) -> Option<String> {
+    let shown = |id: &String| id.chars().take(4).chain(['…']).collect();
+    record.client_id.as_ref().map(shown)
 }
 
 fn read(record: &LegacyRecord) -> Result<(ClientId, Limit), Invalid> {

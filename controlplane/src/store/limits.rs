@@ -5,6 +5,7 @@ mod import;
 mod put;
 mod range;
 
+use super::history::commit;
 use super::records::{LimitRecord, Meta};
 use super::rows::{Operation, Rows};
 use super::{Access, Store, StoreError};
@@ -81,7 +82,7 @@ pub(super) async fn put_all<C: Rows>(
             meta.tombstone_count -= count(rows.drop_tombstones(&ids(chunk)).await?);
         }
     }
-    rows.put_meta(meta).await?;
+    commit(rows, meta).await?;
     Ok(revision)
 }
 

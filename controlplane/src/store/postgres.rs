@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::rows::Operation;
 use super::{Access, PostgresConfig, StoreError, migrate};
+use crate::domain::Invalid;
 use connector::Connector;
 
 /// What writers notify and all control planes of the database listen to.
@@ -24,9 +25,10 @@ const CHANNEL: &str = "balancer_changed";
 /// Connections in the pool. Writers queue for one row anyway.
 const CONNECTIONS: usize = 16;
 /// Any number of control planes may start at once; they migrate one after the other. The key is arbitrary.
-const MIGRATE_LOCK: &str = "SET lock_timeout = '60s'; SELECT pg_advisory_lock(7813052174)";
-/// A snapshot may be large, and nobody's request waits for it.
-const SNAPSHOT: &str = "SET LOCAL statement_timeout = '60s'";
+const MIGRATE_LOCK: &str =
+    "SET lock_timeout = '60s'; SET statement_timeout = '600s'; SELECT pg_advisory_lock(7813052174)";
+/// How long waiting for the lock may take; the server gives up before.
+const LOCK_WITHIN: Duration = Duration::from_secs(65);
 
 /// A PostgreSQL database.
 pub(super) struct Postgres {
@@ -63,7 +65,7 @@ impl Postgres {
             Ok(got) => got.map_err(|e| StoreError::Unavailable(reason(e)))?,
             Err(_) => return Err(StoreError::timed_out(within)),
         };
-        match tokio::time::timeout_at(deadline, transact(&mut connection, operation, access)).await {
+        match tokio::time::timeout_at(deadline, transact(&mut connection, operation, access, within)).await {
             Ok(answer) => answer,
             Err(_) => {
                 // A statement is still under way on it: it must not go back to the pool.
@@ -78,18 +80,34 @@ async fn transact<O: Operation>(
     connection: &mut AsyncPgConnection,
     operation: O,
     access: Access,
+    within: Duration,
 ) -> Result<O::Answer, StoreError> {
-    match access {
-        Access::Read => operation.run(connection).await,
-        Access::Write => connection.build_transaction().run(async move |c| operation.run(c).await).await,
-        Access::Snapshot => {
-            let mut transaction = connection.build_transaction().repeatable_read().read_only();
-            let work = async move |c: &mut AsyncPgConnection| {
-                c.batch_execute(SNAPSHOT).await?;
-                operation.run(c).await
-            };
-            transaction.run(work).await
+    let work = async move |c: &mut AsyncPgConnection| {
+        // What a connection allows by itself is enough for what somebody waits for.
+        if within > super::ANSWER_WITHIN {
+            c.batch_execute(&allow(within)).await?;
         }
+        operation.run(c).await
+    };
+    match access {
+        Access::Read => work(connection).await,
+        Access::Write => connection.build_transaction().run(work).await,
+        Access::Snapshot => connection.build_transaction().repeatable_read().read_only().run(work).await,
+    }
+}
+
+/// Lets statements and pauses of a transaction take as long as the whole may; the server gives up after the client.
+fn allow(within: Duration) -> String {
+    let allowed_ms = within.as_millis() + 1000;
+    format!("SET LOCAL statement_timeout = {allowed_ms}; SET LOCAL idle_in_transaction_session_timeout = {allowed_ms}")
+}
+
+/// Whether the certificates can be read that the connection needs.
+pub(super) fn check(config: &PostgresConfig) -> Result<(), Invalid> {
+    match tls::client_config(config.tls_mode, config.root_cert.as_deref()) {
+        Err(StoreError::Invalid(invalid)) => Err(invalid),
+        // Anything else is said when the connection is made.
+        _ => Ok(()),
     }
 }
 
@@ -120,7 +138,8 @@ async fn migrate_under_lock(
     work: impl FnOnce(&mut AsyncMigrationHarness<AsyncPgConnection>) -> Result<(), StoreError> + Send + 'static,
 ) -> Result<(), StoreError> {
     let mut connection = connector.connect().await?;
-    connection.batch_execute(MIGRATE_LOCK).await?;
+    let locked = tokio::time::timeout(LOCK_WITHIN, connection.batch_execute(MIGRATE_LOCK)).await;
+    locked.map_err(|_| StoreError::timed_out(LOCK_WITHIN))??;
     // The harness blocks its thread.
     let done = tokio::task::spawn_blocking(move || work(&mut AsyncMigrationHarness::new(connection))).await;
     done.unwrap_or_else(|e| Err(StoreError::Internal(e.to_string())))

@@ -36,6 +36,13 @@ declare! {
     /// Puts the row back and tells other control planes.
     fn put_meta(meta: &Meta) -> ();
 
+    /// The mark of a revision, unless it is too old or never was.
+    fn mark_of(revision: i64) -> Option<i64>;
+    /// Enters a revision with its mark.
+    fn put_mark(revision: i64, mark: i64) -> ();
+    /// Forgets revisions up to and including one.
+    fn drop_marks_through(revision: i64) -> ();
+
     /// One limit.
     fn limit(client_id: &str) -> Option<LimitRecord>;
     /// Those of the given limits that exist.
@@ -44,6 +51,8 @@ declare! {
     fn limits_between(from: &str, exclusive: bool, to: Option<&str>, count: u32) -> Vec<LimitRecord>;
     /// Limits that changed after a revision, by client_id; 0: all.
     fn limits_since(revision: i64) -> Vec<LimitRecord>;
+    /// Clients whose limit changed after a revision, `at_most` so many.
+    fn limit_ids_since(revision: i64, at_most: u32) -> Vec<String>;
     /// Creates or changes limits; no client_id may come twice.
     fn put_limits(limits: &[(ClientId, Limit)], revision: i64) -> ();
     /// Deletes one limit and answers how many there were.
@@ -110,6 +119,21 @@ macro_rules! shared_rows {
         async fn limits_since(&mut self, revision: i64) -> QueryResult<Vec<LimitRecord>> {
             let changed = limits::table.filter(limits::revision.gt(revision));
             changed.order(limits::client_id).select(LimitRecord::as_select()).load(self)$($run)*
+        }
+        async fn limit_ids_since(&mut self, revision: i64, at_most: u32) -> QueryResult<Vec<String>> {
+            let changed = limits::table.filter(limits::revision.gt(revision));
+            changed.select(limits::client_id).limit(at_most.into()).load(self)$($run)*
+        }
+        async fn mark_of(&mut self, revision: i64) -> QueryResult<Option<i64>> {
+            revisions::table.find(revision).select(revisions::mark).first(self)$($run)*.optional()
+        }
+        async fn put_mark(&mut self, revision: i64, mark: i64) -> QueryResult<()> {
+            let row = (revisions::revision.eq(revision), revisions::mark.eq(mark));
+            diesel::insert_into(revisions::table).values(row).execute(self)$($run)*.map(drop)
+        }
+        async fn drop_marks_through(&mut self, revision: i64) -> QueryResult<()> {
+            let old = revisions::table.filter(revisions::revision.le(revision));
+            diesel::delete(old).execute(self)$($run)*.map(drop)
         }
         async fn delete_limit(&mut self, client_id: &str) -> QueryResult<usize> {
             diesel::delete(limits::table.find(client_id)).execute(self)$($run)*

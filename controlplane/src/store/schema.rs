@@ -13,6 +13,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    revisions (revision) {
+        revision -> BigInt,
+        mark -> BigInt,
+    }
+}
+
+diesel::table! {
     limits (client_id) {
         client_id -> Text,
         capacity -> Double,

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use super::rows::Operation;
 use super::{Access, StoreError, migrate};
 use file::FileLock;
+pub(super) use file::check;
 use lane::Lane;
 
 /// Snapshots (WAL) let this many read while one writes.
@@ -34,9 +35,8 @@ impl Sqlite {
     pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
         let path = path.to_owned();
         blocking(move || {
-            let path = std::path::absolute(&path).map_err(|e| StoreError::Internal(e.to_string()))?;
+            let path = file::make_private(&path)?;
             let lock = std::sync::Arc::new(FileLock::take(&path)?);
-            file::make_private(&path)?;
             let mut connection = connect(&path)?;
             migrate::up(&mut connection)?;
             let writer = Lane::new(path.clone(), 1, lock.clone());
@@ -49,13 +49,15 @@ impl Sqlite {
     /// Reverts all migrations of the file.
     pub(super) async fn remove_schema(path: PathBuf) -> Result<(), StoreError> {
         blocking(move || {
+            let path = file::make_private(&path)?;
             let _lock = FileLock::take(&path)?;
             migrate::down(&mut connect(&path)?)
         })
         .await
     }
 
-    /// Runs an operation in one transaction. `within` bounds the wait for a connection; once begun, it ends.
+    /// Runs an operation in one transaction. `within` bounds the wait for a read's answer and for a write's connection;
+    /// once begun, a write ends.
     pub(super) async fn run<O: Operation>(
         &self,
         operation: O,
@@ -65,7 +67,8 @@ impl Sqlite {
         match access {
             Access::Write => self.writer.run(within, |c| c.immediate_transaction(|c| finish(operation.run(c)))).await,
             Access::Read | Access::Snapshot => {
-                self.readers.run(within, |c| c.transaction(|c| finish(operation.run(c)))).await
+                let answer = self.readers.run(within, |c| c.transaction(|c| finish(operation.run(c))));
+                tokio::time::timeout(within, answer).await.unwrap_or_else(|_| Err(StoreError::timed_out(within)))
             }
         }
     }

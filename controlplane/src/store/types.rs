@@ -9,6 +9,8 @@ pub struct Loaded {
     pub store_id: String,
     /// Revision of the newest change.
     pub revision: u64,
+    /// What tells this revision from the same number in another past of the database, as before a backup was restored.
+    pub mark: i64,
     /// All limits, by client_id bytewise.
     pub limits: Vec<(ClientId, Limit)>,
     /// All backends, by id.
@@ -22,6 +24,8 @@ pub struct Loaded {
 pub struct Changes {
     /// Revision of the newest change.
     pub revision: u64,
+    /// As [`Loaded::mark`].
+    pub mark: i64,
     /// Limits created or changed.
     pub upserted: Vec<(ClientId, Limit)>,
     /// Clients whose limit was deleted and not created again.
@@ -30,6 +34,24 @@ pub struct Changes {
     pub backends: Option<Vec<Backend>>,
     /// Settings if they changed.
     pub settings: Option<Settings>,
+}
+
+/// Where a revision comes from: the number alone says little once a database was replaced or restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// As [`Loaded::store_id`].
+    pub store_id: String,
+    /// As [`Loaded::mark`].
+    pub mark: i64,
+}
+
+/// Whose limit changed after a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Revision of the newest change.
+    pub revision: u64,
+    /// Clients whose limit was created, changed or deleted, in no order.
+    pub client_ids: Vec<String>,
 }
 
 /// What [`reconcile`](super::Store::reconcile) did.

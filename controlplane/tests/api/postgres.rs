@@ -62,3 +62,55 @@ async fn rest_and_two_control_planes_and_a_killed_server() {
     first.stop().await;
     second.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_hangs_holds_up_no_stream() {
+    let cluster = Cluster::start().unwrap();
+    let url = cluster.create_database().unwrap();
+    let running = start(&url).await;
+    set(running.channel(), "a", 1.0).await;
+    let mut replica = Replica::connect(running.channel()).await;
+    replica.step().await;
+    set(running.channel(), "b", 1.0).await;
+    running.stop().await;
+    // A new control plane has to ask the store what the data plane missed.
+    let running = start(&url).await;
+    get(running.address, "/healthz").await;
+    cluster.pause().unwrap();
+    let asked = Instant::now();
+    let mut replica = replica.reconnect(running.channel()).await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "welcomed after {:?}", asked.elapsed());
+    assert!(replica.step().await[0].full);
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    assert_eq!(replica.limits.len(), 2);
+    drop(replica);
+    let stopping = Instant::now();
+    running.stop().await;
+    assert!(stopping.elapsed() < Duration::from_secs(8), "stopped after {:?}", stopping.elapsed());
+    cluster.resume().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_and_changed_behind_a_running_control_plane_is_read_anew() {
+    let cluster = Cluster::start().unwrap();
+    let url = cluster.create_database().unwrap();
+    let running = start(&url).await;
+    set(running.channel(), "a", 1.0).await;
+    let known = set(running.channel(), "lost", 1.0).await;
+    let mut replica = Replica::connect(running.channel()).await;
+    replica.step().await;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    // What a restored backup looks like after two changes there.
+    let next = known + 1;
+    let past = format!(
+        "BEGIN; DELETE FROM limits WHERE client_id = 'lost'; UPDATE revisions SET mark = mark + 1 WHERE revision = {known}; \
+         INSERT INTO limits (client_id, capacity, rate_per_sec, revision) VALUES ('c', 1, 1, {known}), ('d', 1, 1, {next}); \
+         INSERT INTO revisions VALUES ({next}, 1); UPDATE meta SET revision = {next}; COMMIT"
+    );
+    client.batch_execute(&past).await.unwrap();
+    assert!(replica.step().await[0].full);
+    assert_eq!(replica.limits.keys().collect::<Vec<_>>(), ["a", "c", "d"]);
+    drop(replica);
+    running.stop().await;
+}

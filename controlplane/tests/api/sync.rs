@@ -1,16 +1,17 @@
 //! The stream to data planes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use balancer_proto::{
     fingerprint::Fingerprint,
     v1::{
         Ack, DeleteLimitRequest, GetStatusRequest, Heartbeat, Hello, ImportLimitsRequest, Limit, Nack, ReplicaReport,
-        ReplicaStatus, SetLimitRequest, SyncRequest, SyncResponse, Update,
+        ReplicaStatus, SetLimitRequest, Strategy, SyncRequest, SyncResponse, Update,
         data_plane_service_client::DataPlaneServiceClient, limit_service_client::LimitServiceClient,
         status_service_client::StatusServiceClient, sync_request::Message as Up, sync_response::Message as Down,
     },
 };
+use tempfile::TempDir;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming, transport::Channel};
@@ -101,7 +102,8 @@ impl Replica {
         let last = chunks.last().unwrap();
         assert_eq!(fingerprint.value(), last.fingerprint);
         let (store_id, revision) = (last.store_id.clone(), last.revision);
-        self.hello = Hello { store_id, revision, fingerprint: last.fingerprint, ..self.hello.clone() };
+        let (fingerprint, config_tag) = (last.fingerprint, last.config_tag);
+        self.hello = Hello { store_id, revision, fingerprint, config_tag, ..self.hello.clone() };
     }
 
     /// Goes away and comes back with what it has, to this control plane.
@@ -229,6 +231,67 @@ async fn what_does_not_fit_is_replaced_by_everything() {
         assert_eq!(replica.limits.len(), 1);
     }
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tag_gets_pool_and_settings_and_the_same_tag_nothing() {
+    let running = Running::start("").await;
+    set(running.channel(), "a", 1.0).await;
+    let mut replica = Replica::connect(running.channel()).await;
+    replica.step().await;
+    for unknown in [0, replica.hello.config_tag ^ 1] {
+        let hello = Hello { config_tag: unknown, ..replica.hello.clone() };
+        let limits = replica.limits.clone();
+        replica = Replica::connect_with(running.channel(), hello, limits).await;
+        let step = replica.step().await;
+        assert!(step.len() == 1 && !step[0].full && step[0].upserted_limits.is_empty(), "{step:?}");
+        assert!(step[0].base_revision == step[0].revision && step[0].pool.is_some() && step[0].settings.is_some());
+    }
+    let held = replica.hello.clone();
+    let mut replica = replica.reconnect(running.channel()).await;
+    set(running.channel(), "b", 1.0).await;
+    let step = replica.step().await;
+    assert_eq!(step[0].base_revision, held.revision, "nothing came before the change");
+    assert!(step[0].pool.is_none() && step[0].settings.is_none() && replica.hello.config_tag == held.config_tag);
+    drop(replica);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_database_with_other_backends_and_settings_is_noticed() {
+    let (dir, backup) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let url = format!("sqlite://{}", dir.path().join("b.db").display());
+    let running = Running::start_on(dir, url.clone(), "strategy: random").await;
+    set(running.channel(), "a", 1.0).await;
+    let dir = running.stop().await;
+    copy(dir.path(), backup.path());
+    let file = "strategy: p2c\nbackend_list: [{ backend_url: http://127.0.0.1:1 }]";
+    let running = Running::start_on(dir, url.clone(), file).await;
+    let mut replica = Replica::connect(running.channel()).await;
+    assert_eq!(urls(&replica.step().await), ["http://127.0.0.1:1"]);
+    let (before, dir) = (replica.hello.clone(), running.stop().await);
+    copy(backup.path(), dir.path());
+    // As many changes as were lost: the revisions are equal, and so are the limits.
+    let file = "strategy: least_connections\nbackend_list: [{ backend_url: http://127.0.0.1:2 }]";
+    let running = Running::start_on(dir, url, file).await;
+    let mut replica = replica.reconnect(running.channel()).await;
+    let step = replica.step().await;
+    assert_eq!((replica.hello.revision, replica.hello.fingerprint), (before.revision, before.fingerprint));
+    assert_eq!(urls(&step), ["http://127.0.0.1:2"]);
+    assert_eq!(step[0].settings.as_ref().unwrap().strategy(), Strategy::LeastConnections);
+    drop(replica);
+    running.stop().await;
+}
+
+fn urls(step: &[Update]) -> Vec<&str> {
+    step[0].pool.iter().flat_map(|pool| &pool.backends).map(|backend| backend.url.as_str()).collect()
+}
+
+/// Replaces a database by a copy.
+fn copy(from: &Path, to: &Path) {
+    let files = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    files(to).iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    files(from).iter().for_each(|file| _ = std::fs::copy(file, to.join(file.file_name().unwrap())).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,7 +95,7 @@ async fn settings_come_back_as_given(fixture: Fixture) {
         let done = store.reconcile(&[], &given).await.unwrap();
         assert!(done.settings_changed);
         assert_eq!(store.load().await.unwrap().settings, Some(given.clone()));
-        let changes = store.changes_since(done.revision - 1).await.unwrap().unwrap();
+        let changes = store.changes_since(done.revision - 1, None).await.unwrap().unwrap();
         assert_eq!((changes.settings, changes.backends), (Some(given), None));
     }
 }

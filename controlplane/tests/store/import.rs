@@ -45,7 +45,7 @@ async fn import_revives_deleted_limits(fixture: Fixture) {
     let before = store.create_limit(&client("a"), limit(1.0, 1.0)).await.unwrap();
     store.delete_limit(&client("a")).await.unwrap();
     store.import_limits(vec![(client("a"), limit(2.0, 1.0))]).await.unwrap();
-    let changes = store.changes_since(before).await.unwrap().unwrap();
+    let changes = store.changes_since(before, None).await.unwrap().unwrap();
     assert_eq!((changes.upserted, changes.deleted), (vec![(client("a"), limit(2.0, 1.0))], vec![]));
 }
 

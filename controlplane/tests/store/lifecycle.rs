@@ -30,7 +30,7 @@ async fn migrations_go_down_and_up_again(fixture: Fixture) {
     let store = fixture.open().await;
     store.create_limit(&client("a"), limit(1.0, 1.0)).await.unwrap();
     drop(store);
-    assert_eq!(fixture.tables().await, ["backends", "limit_tombstones", "limits", "meta", "settings"]);
+    assert_eq!(fixture.tables().await, ["backends", "limit_tombstones", "limits", "meta", "revisions", "settings"]);
     Store::remove_schema(&fixture.config).await.unwrap();
     assert_eq!(fixture.tables().await, [""; 0]);
     assert_eq!(fixture.open().await.load().await.unwrap().revision, 0);
@@ -73,7 +73,7 @@ async fn the_old_table_may_appear_later(fixture: Fixture) {
     let store = fixture.open().await;
     let limits = store.load().await.unwrap().limits;
     assert_eq!(limits, [(client("both"), limit(1.0, 1.0)), (client("old"), limit(9.0, 9.0))]);
-    let changes = store.changes_since(before).await.unwrap().unwrap();
+    let changes = store.changes_since(before, None).await.unwrap().unwrap();
     assert_eq!((changes.upserted.len(), changes.deleted.len()), (1, 0));
 }
 

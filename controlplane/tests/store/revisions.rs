@@ -1,12 +1,12 @@
 //! Revisions are dense and ordered, and what changed since one is the difference of what was loaded then and now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 
 use controlplane::domain::{AdminState, BackendChange, BackendKey, ClientId, Limit, Source};
-use controlplane::store::{Changes, Loaded, Store, StoreError};
+use controlplane::store::{Changes, Loaded, Origin, Store, StoreError, Touched};
 
 use crate::fixture::{Fixture, backend, client, limit, on_both, settings};
 
@@ -14,6 +14,8 @@ on_both!(
     a_new_database_is_at_revision_zero,
     changes_are_the_difference_of_loads,
     unknown_revisions_are_refused,
+    another_past_is_refused,
+    touched_says_who_and_gives_up_on_many,
     old_deletions_are_forgotten,
     concurrent_writers_get_dense_revisions,
     a_refused_write_takes_no_revision,
@@ -24,8 +26,14 @@ on_both!(
 async fn a_new_database_is_at_revision_zero(fixture: Fixture) {
     let store = fixture.open().await;
     let loaded = store.load().await.unwrap();
-    let empty =
-        Loaded { store_id: store.store_id().into(), revision: 0, limits: vec![], backends: vec![], settings: None };
+    let empty = Loaded {
+        store_id: store.store_id().into(),
+        revision: 0,
+        mark: loaded.mark,
+        limits: vec![],
+        backends: vec![],
+        settings: None,
+    };
     assert_eq!(loaded, empty);
     assert_eq!(loaded.store_id.len(), 32);
 }
@@ -39,7 +47,7 @@ async fn changes_are_the_difference_of_loads(fixture: Fixture) {
         act(&store, &mut random).await;
         let now = store.load().await.unwrap();
         for old in random.choose_multiple(&history, 5) {
-            let changes = store.changes_since(old.revision).await.unwrap().unwrap();
+            let changes = store.changes_since(old.revision, None).await.unwrap().unwrap();
             assert_eq!(applied(old.clone(), changes), now);
         }
         history.push(now);
@@ -70,16 +78,42 @@ fn applied(mut old: Loaded, changes: Changes) -> Loaded {
     old.limits = limits.into_iter().collect();
     old.backends = changes.backends.unwrap_or(old.backends);
     old.settings = changes.settings.or(old.settings);
-    old.revision = changes.revision;
+    (old.revision, old.mark) = (changes.revision, changes.mark);
     old
 }
 
 async fn unknown_revisions_are_refused(fixture: Fixture) {
     let store = fixture.open().await;
     let newest = store.create_limit(&client("a"), limit(1.0, 1.0)).await.unwrap();
-    assert!(store.changes_since(newest).await.unwrap().is_some_and(|c| c.upserted.is_empty()));
-    assert_eq!(store.changes_since(newest + 1).await.unwrap(), None);
-    assert_eq!(store.changes_since(u64::MAX).await.unwrap(), None);
+    assert!(store.changes_since(newest, None).await.unwrap().is_some_and(|c| c.upserted.is_empty()));
+    assert_eq!(store.changes_since(newest + 1, None).await.unwrap(), None);
+    assert_eq!(store.changes_since(u64::MAX, None).await.unwrap(), None);
+}
+
+async fn another_past_is_refused(fixture: Fixture) {
+    let store = fixture.open().await;
+    store.create_limit(&client("a"), limit(1.0, 1.0)).await.unwrap();
+    let held = store.load().await.unwrap();
+    let origin = Origin { store_id: held.store_id.clone(), mark: held.mark };
+    store.create_limit(&client("b"), limit(1.0, 1.0)).await.unwrap();
+    let changes = store.changes_since(held.revision, Some(origin.clone())).await.unwrap().unwrap();
+    assert_eq!((changes.upserted.len(), changes.mark), (1, store.load().await.unwrap().mark));
+    let other = Origin { store_id: "other".into(), ..origin.clone() };
+    assert_eq!(store.changes_since(held.revision, Some(other)).await.unwrap(), None);
+    fixture.execute("UPDATE revisions SET mark = mark + 1").await;
+    assert_eq!(store.changes_since(held.revision, Some(origin)).await.unwrap(), None);
+}
+
+async fn touched_says_who_and_gives_up_on_many(fixture: Fixture) {
+    let store = fixture.open().await;
+    let ids = |touched: Option<Touched>| touched.map(|t| t.client_ids.into_iter().collect::<BTreeSet<_>>());
+    let start = store.create_limit(&client("a"), limit(1.0, 1.0)).await.unwrap();
+    store.create_limit(&client("b"), limit(1.0, 1.0)).await.unwrap();
+    store.delete_limit(&client("a")).await.unwrap();
+    let touched = store.touched_since(start, 2).await.unwrap();
+    assert_eq!(ids(touched), Some(["a".to_owned(), "b".to_owned()].into()));
+    assert_eq!(store.touched_since(start, 1).await.unwrap(), None);
+    assert_eq!(store.touched_since(start + 3, 9).await.unwrap(), None);
 }
 
 async fn old_deletions_are_forgotten(fixture: Fixture) {
@@ -89,15 +123,15 @@ async fn old_deletions_are_forgotten(fixture: Fixture) {
     for (id, _) in &limits[..10] {
         store.delete_limit(id).await.unwrap();
     }
-    assert_eq!(store.changes_since(imported).await.unwrap().unwrap().deleted.len(), 10);
+    assert_eq!(store.changes_since(imported, None).await.unwrap().unwrap().deleted.len(), 10);
     store.delete_limit(&limits[10].0).await.unwrap();
-    assert_eq!(store.changes_since(imported).await.unwrap(), None);
-    let known = store.changes_since(imported + 1).await.unwrap().unwrap();
+    assert_eq!(store.changes_since(imported, None).await.unwrap(), None);
+    let known = store.changes_since(imported + 1, None).await.unwrap().unwrap();
     assert_eq!(known.deleted.len(), 10);
     // A limit that exists again makes room for another deletion.
     store.create_limit(&limits[10].0, limit(1.0, 1.0)).await.unwrap();
     store.delete_limit(&limits[11].0).await.unwrap();
-    assert!(store.changes_since(imported + 1).await.unwrap().is_some());
+    assert!(store.changes_since(imported + 1, None).await.unwrap().is_some());
 }
 
 async fn concurrent_writers_get_dense_revisions(fixture: Fixture) {

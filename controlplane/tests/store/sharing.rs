@@ -82,3 +82,18 @@ async fn client_ids_sort_bytewise_in_any_locale() {
     let collations: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert_eq!(collations, ["C", "C"]);
 }
+
+/// Longer than a statement that somebody waits for may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_import_of_the_old_table_and_whoever_waits_for_it_are_given_time() {
+    let fixture = Fixture::postgres();
+    let slow = "CREATE VIEW clients_limits AS \
+                SELECT 1 AS id, 'old'::text AS client_id, 5 AS capacity, 1 AS rate_per_sec FROM pg_sleep(4.5)";
+    fixture.execute(slow).await;
+    let start = Instant::now();
+    let (first, second) = tokio::join!(fixture.open(), fixture.open());
+    assert!(start.elapsed() > Duration::from_secs(4), "{:?}", start.elapsed());
+    for store in [first, second] {
+        assert_eq!(store.load().await.unwrap().limits, [(client("old"), limit(5.0, 1.0))]);
+    }
+}

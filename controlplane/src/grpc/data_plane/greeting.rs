@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
 use super::position::Position;
-use crate::hub::{Fingerprint, Image};
+use crate::hub::{Held, Image};
 
 /// Longest id or version of a data plane, in bytes.
 const MAX_NAME_BYTES: usize = 256;
@@ -30,12 +30,10 @@ pub(super) async fn hello(up: &mut Streaming<v1::SyncRequest>, give_up: Duration
 
 /// Where the data plane stands by its own account.
 pub(super) fn greet(hello: &v1::Hello, image: &Image) -> Position {
-    if hello.store_id != *image.store_id {
-        return Position::Nothing;
+    let held = Held::of(hello);
+    match held.store_id == image.store_id {
+        false => Position::Nothing,
+        true if held.revision > image.revision => Position::Ahead { held, answers: 0 },
+        true => Position::At(held),
     }
-    let (revision, fingerprint) = (hello.revision, Fingerprint::from_value(hello.fingerprint));
-    if revision > image.revision {
-        return Position::Ahead { revision, fingerprint, answers: 0 };
-    }
-    Position::At { revision, fingerprint }
 }

@@ -14,7 +14,6 @@ pub(super) struct Outbox {
 enum Pending {
     Full(Box<FullFrames>),
     Shared { step: Arc<Step>, next: usize },
-    Own(std::vec::IntoIter<Frame>),
 }
 
 impl Outbox {
@@ -28,10 +27,6 @@ impl Outbox {
 
     pub(super) fn shared(&mut self, step: Arc<Step>) {
         self.step = Some(Pending::Shared { step, next: 0 });
-    }
-
-    pub(super) fn own(&mut self, frames: Vec<Frame>) {
-        self.step = Some(Pending::Own(frames.into_iter()));
     }
 
     /// Forgets the rest of a step that the data plane has refused.
@@ -56,7 +51,6 @@ impl Outbox {
         }
         let frame = match self.step.as_mut()? {
             Pending::Full(frames) => frames.next(),
-            Pending::Own(frames) => frames.next(),
             Pending::Shared { step, next } => {
                 *next += 1;
                 step.frames.get(*next - 1).cloned()

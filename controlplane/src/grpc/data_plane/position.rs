@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::hub::Fingerprint;
+use crate::hub::Held;
 
 /// First pause after a refusal.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -15,12 +15,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum Position {
     /// It holds this, or will once it has applied what was sent.
-    At { revision: u64, fingerprint: Fingerprint },
+    At(Held),
     /// It holds nothing that could be built on: it gets everything.
     Nothing,
     /// It says it holds something newer than this control plane has read. It is left alone until the store has
     /// answered a question asked since; otherwise a control plane that lags behind would take it back in time.
-    Ahead { revision: u64, fingerprint: Fingerprint, answers: u32 },
+    Ahead { held: Held, answers: u32 },
     /// It refused what it got: it gets everything at `until`, or at a change if `at_change`.
     Refused { until: Instant, at_change: bool },
 }

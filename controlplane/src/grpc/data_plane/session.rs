@@ -18,7 +18,7 @@ use super::{
 use crate::{
     VERSION,
     health::States,
-    hub::{Frame, FullFrames, Image, delta, encode, touched},
+    hub::{CatchUp, Frame, FullFrames, Image, Step, encode},
     plane::Plane,
     replicas::Membership,
 };
@@ -48,6 +48,10 @@ struct Session {
     refreshed: watch::Receiver<u64>,
     outbox: Outbox,
     position: Position,
+    /// Of the image that `position` was last compared with.
+    generation: u64,
+    /// The step from `position` that is being looked for; while it is, no other is begun.
+    catching_up: Option<CatchUp>,
     refusals: Refusals,
     /// Revision of the last full step sent; refusals of older steps are old news.
     full_revision: u64,
@@ -59,7 +63,7 @@ struct Session {
 impl Session {
     fn new(plane: Plane, hello: v1::Hello) -> Self {
         let (image, states, refreshed) = (plane.hub.changed(), plane.book.states(), plane.hub.answers());
-        let position = greet(&hello, &image.borrow());
+        let (position, generation) = (greet(&hello, &image.borrow()), image.borrow().generation);
         if matches!(position, Position::Ahead { .. }) {
             plane.hub.ask();
         }
@@ -82,6 +86,8 @@ impl Session {
             refreshed,
             outbox: Outbox::default(),
             position,
+            generation,
+            catching_up: None,
             refusals: Refusals::default(),
             full_revision: 0,
             told: Told::default(),
@@ -98,7 +104,7 @@ impl Session {
         self.welcome();
         let (shutdown, heartbeat) = (self.plane.shutdown.clone(), self.plane.heartbeat);
         loop {
-            self.advance().await;
+            self.advance();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Err(Status::unavailable("the control plane is shutting down")),
@@ -115,6 +121,7 @@ impl Session {
                 Ok(()) = self.states.changed() => self.send_health(false),
                 Ok(()) = self.image.changed() => self.changed(),
                 Ok(()) = self.refreshed.changed() => self.store_answered(),
+                found = caught_up(&mut self.catching_up) => self.catch_up(found),
                 () = retry(&self.position) => self.position = Position::Nothing,
                 () = sleep_until(self.last_sent + heartbeat), if self.outbox.is_empty() => {
                     self.outbox.message(encode(Down::Heartbeat(v1::Heartbeat {})));
@@ -130,49 +137,56 @@ impl Session {
     }
 
     /// Puts the next step into the outbox, if there is one and none is under way.
-    async fn advance(&mut self) {
-        if self.outbox.in_step() {
+    fn advance(&mut self) {
+        self.compare_past();
+        if self.outbox.in_step() || self.catching_up.is_some() {
             return;
         }
-        let image = self.image.borrow().clone();
-        match self.position {
+        let hub = &self.plane.hub;
+        match &self.position {
             Position::Ahead { .. } | Position::Refused { .. } => {}
-            Position::Nothing => self.send_full(image),
-            Position::At { revision, fingerprint } if revision == image.revision => {
-                if fingerprint != image.fingerprint {
-                    self.send_full(image);
-                }
-            }
-            Position::At { revision, fingerprint } => match self.plane.hub.step_after(revision, fingerprint) {
-                Some(step) => {
-                    self.position = Position::At { revision: step.revision, fingerprint: step.fingerprint };
-                    self.plane.metrics.steps.inc();
-                    self.outbox.shared(step);
-                }
-                None => self.catch_up(revision, image).await,
+            Position::Nothing => self.send_full(),
+            Position::At(held) if *held == self.image.borrow().held() => {}
+            Position::At(held) => match hub.step_after(held) {
+                Some(step) => self.send_step(step),
+                None => self.catching_up = Some(hub.catch_up(&self.plane.store, held)),
             },
         }
     }
 
-    /// The steps since `revision` are forgotten here; the store may still know what changed since. What changed comes
-    /// from the store, but the values come from the image, so that the step ends exactly at the image.
-    async fn catch_up(&mut self, revision: u64, image: Arc<Image>) {
-        match self.plane.store.changes_since(revision).await {
-            Ok(Some(changes)) if revision < image.revision && changes.revision >= image.revision => {
-                let (pool, settings) = (changes.backends.is_some(), changes.settings.is_some());
-                self.outbox.own(delta(revision, &image, &touched(&changes), pool, settings));
-                self.position = Position::At { revision: image.revision, fingerprint: image.fingerprint };
-                self.plane.metrics.steps.inc();
-            }
-            _ => self.send_full(image),
+    /// Where everything was read anew, a step from what is held would rest on a past that need not be the database's.
+    fn compare_past(&mut self) {
+        let image = self.image.borrow();
+        if std::mem::replace(&mut self.generation, image.generation) == image.generation {
+            return;
+        }
+        self.catching_up = None;
+        if matches!(&self.position, Position::At(held) if *held != image.held()) {
+            self.position = Position::Nothing;
         }
     }
 
-    fn send_full(&mut self, image: Arc<Image>) {
+    /// The step looked for was found or not. A refusal meanwhile has ended the search.
+    fn catch_up(&mut self, found: Option<Arc<Step>>) {
+        self.catching_up = None;
+        match found {
+            Some(step) => self.send_step(step),
+            None => self.send_full(),
+        }
+    }
+
+    fn send_step(&mut self, step: Arc<Step>) {
+        self.position = Position::At(step.to.clone());
+        self.plane.metrics.steps.inc();
+        self.outbox.shared(step);
+    }
+
+    fn send_full(&mut self) {
+        let image = self.image.borrow().clone();
         tracing::info!(replica = self.replica.id(), revision = image.revision, "sending the whole configuration");
         self.plane.metrics.full_syncs.inc();
         self.full_revision = image.revision;
-        self.position = Position::At { revision: image.revision, fingerprint: image.fingerprint };
+        self.position = Position::At(image.held());
         self.outbox.full(FullFrames::new(image));
     }
 
@@ -205,16 +219,17 @@ impl Session {
         self.replica.refused(nack.reason);
         if nack.revision >= self.full_revision && !matches!(self.position, Position::Refused { .. }) {
             self.outbox.abandon_step();
+            self.catching_up = None;
             self.position = self.refusals.count(Instant::now());
         }
     }
 
     fn changed(&mut self) {
         let revision_now = self.image.borrow_and_update().revision;
-        match self.position {
+        match &self.position {
             Position::Refused { at_change: true, .. } => self.position = Position::Nothing,
-            Position::Ahead { revision, fingerprint, .. } if revision <= revision_now => {
-                self.position = Position::At { revision, fingerprint };
+            Position::Ahead { held, .. } if held.revision <= revision_now => {
+                self.position = Position::At(held.clone());
             }
             _ => {}
         }
@@ -258,5 +273,13 @@ async fn retry(position: &Position) {
     match position {
         Position::Refused { until, .. } => sleep_until(*until).await,
         _ => future::pending().await,
+    }
+}
+
+/// Ends only if something is looked for.
+async fn caught_up(catching_up: &mut Option<CatchUp>) -> Option<Arc<Step>> {
+    match catching_up {
+        Some(step) => step.await,
+        None => future::pending().await,
     }
 }

@@ -1,8 +1,9 @@
 //! One backend at a time.
 
-use super::{all, check_weight, update};
-use crate::domain::{AdminState, Backend, BackendChange, BackendKey, BackendSpec, Source};
+use super::{all, update};
+use crate::domain::{AdminState, Backend, BackendChange, BackendKey, BackendSpec, Source, weight};
 use crate::store::StoreError;
+use crate::store::history::commit;
 use crate::store::records::BackendRecord;
 use crate::store::rows::{Operation, Rows, Written};
 
@@ -15,7 +16,7 @@ impl Operation for Add {
     type Answer = Written<(Backend, u64)>;
 
     async fn run<C: Rows>(self, rows: &mut C) -> Result<Written<(Backend, u64)>, StoreError> {
-        check_weight(self.spec.weight)?;
+        weight(self.spec.weight)?;
         let mut meta = rows.lock_meta().await?;
         if all(rows).await?.iter().any(|backend| backend.spec.url == self.spec.url) {
             return Err(StoreError::AlreadyExists(format!("backend {}", self.spec.url.as_str())));
@@ -23,7 +24,7 @@ impl Operation for Add {
         meta.backends_revision = meta.next_revision();
         let record = BackendRecord::new(&self.spec, AdminState::Active, self.source, meta.revision)?;
         let id = rows.insert_backend(&record).await?;
-        rows.put_meta(&meta).await?;
+        commit(rows, &meta).await?;
         Ok(((record.into_backend(id)?, meta.newest()), meta.newest()))
     }
 }
@@ -42,11 +43,11 @@ impl Operation for Update {
         let mut new = old.clone();
         new.spec.weight = self.change.weight.unwrap_or(old.spec.weight);
         new.admin_state = self.change.admin_state.unwrap_or(old.admin_state);
-        check_weight(new.spec.weight)?;
+        weight(new.spec.weight)?;
         if new != old {
             meta.backends_revision = meta.next_revision();
             update(rows, &new, meta.revision).await?;
-            rows.put_meta(&meta).await?;
+            commit(rows, &meta).await?;
         }
         Ok(((new, meta.newest()), meta.newest()))
     }
@@ -67,7 +68,7 @@ impl Operation for Remove {
         }
         meta.backends_revision = meta.next_revision();
         rows.delete_backend(backend.id.cast_signed()).await?;
-        rows.put_meta(&meta).await?;
+        commit(rows, &meta).await?;
         Ok((meta.newest(), meta.newest()))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{all, check_weight, update};
-use crate::domain::{AdminState, Backend, BackendSpec, BackendUrl, Invalid, Settings, Source};
+use super::{all, update};
+use crate::domain::{AdminState, Backend, BackendSpec, BackendUrl, Invalid, Settings, Source, weight};
+use crate::store::history::commit;
 use crate::store::records::{BackendRecord, SettingsRecord};
 use crate::store::rows::{Operation, Rows, Written};
 use crate::store::{Reconciled, StoreError};
@@ -47,7 +48,7 @@ impl Operation for Reconcile {
         if done.settings_changed {
             rows.put_settings(&SettingsRecord::new(&self.settings, revision)).await?;
         }
-        rows.put_meta(&meta).await?;
+        commit(rows, &meta).await?;
         done.revision = meta.newest();
         Ok((done, meta.newest()))
     }
@@ -58,7 +59,7 @@ fn plan(specs: Vec<BackendSpec>, stored: Vec<Backend>) -> Result<Plan, StoreErro
     let mut wanted: BTreeSet<BackendUrl> = BTreeSet::new();
     let mut plan = Plan::default();
     for spec in specs {
-        check_weight(spec.weight)?;
+        weight(spec.weight)?;
         if !wanted.insert(spec.url.clone()) {
             let expected = format!("expected each backend once, got {} twice", spec.url.as_str());
             return Err(Invalid { field: "backend_list", expected }.into());

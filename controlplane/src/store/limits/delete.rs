@@ -3,6 +3,7 @@
 use super::{count, unknown};
 use crate::domain::ClientId;
 use crate::store::StoreError;
+use crate::store::history::commit;
 use crate::store::records::Meta;
 use crate::store::rows::{Operation, Rows, Written};
 
@@ -23,7 +24,7 @@ impl Operation for Delete {
         rows.put_tombstone(self.id.as_str(), revision).await?;
         meta.tombstone_count += 1;
         prune(rows, &mut meta, self.tombstones_kept.into()).await?;
-        rows.put_meta(&meta).await?;
+        commit(rows, &meta).await?;
         Ok((meta.newest(), meta.newest()))
     }
 }

@@ -11,7 +11,10 @@ use super::CHANNEL;
 use crate::domain::{ClientId, Limit};
 use crate::store::records::{BackendRecord, LegacyRecord, LimitRecord, Meta, SettingsRecord};
 use crate::store::rows::{Rows, shared_rows};
-use crate::store::schema::{backends, limit_tombstones, limits, meta, settings};
+use crate::store::schema::{backends, limit_tombstones, limits, meta, revisions, settings};
+
+/// Rows per INSERT; bounds what one statement takes in memory and time.
+const ROWS_PER_STATEMENT: usize = 5000;
 
 impl Rows for AsyncPgConnection {
     shared_rows!([.await]);
@@ -28,23 +31,10 @@ impl Rows for AsyncPgConnection {
     }
 
     async fn put_limits(&mut self, limits: &[(ClientId, Limit)], revision: i64) -> QueryResult<()> {
-        let client_ids: Vec<&str> = limits.iter().map(|(id, _)| id.as_str()).collect();
-        let capacities: Vec<f64> = limits.iter().map(|(_, limit)| limit.capacity()).collect();
-        let rates: Vec<f64> = limits.iter().map(|(_, limit)| limit.rate_per_sec()).collect();
-        diesel::sql_query(
-            "INSERT INTO limits (client_id, capacity, rate_per_sec, revision) \
-             SELECT client_id, capacity, rate_per_sec, $4 \
-             FROM UNNEST($1, $2, $3) AS new (client_id, capacity, rate_per_sec) \
-             ON CONFLICT (client_id) DO UPDATE SET capacity = excluded.capacity, \
-             rate_per_sec = excluded.rate_per_sec, revision = excluded.revision, updated_at = now()",
-        )
-        .bind::<Array<Text>, _>(client_ids)
-        .bind::<Array<Double>, _>(capacities)
-        .bind::<Array<Double>, _>(rates)
-        .bind::<BigInt, _>(revision)
-        .execute(self)
-        .await
-        .map(drop)
+        for chunk in limits.chunks(ROWS_PER_STATEMENT) {
+            put_chunk(self, chunk, revision).await?;
+        }
+        Ok(())
     }
 
     async fn legacy_rows(&mut self) -> QueryResult<Option<Vec<LegacyRecord>>> {
@@ -65,6 +55,26 @@ impl Rows for AsyncPgConnection {
         .await?;
         Ok(Some(rows.into_iter().map(LegacyRecord::from).collect()))
     }
+}
+
+async fn put_chunk(connection: &mut AsyncPgConnection, limits: &[(ClientId, Limit)], revision: i64) -> QueryResult<()> {
+    let client_ids: Vec<&str> = limits.iter().map(|(id, _)| id.as_str()).collect();
+    let capacities: Vec<f64> = limits.iter().map(|(_, limit)| limit.capacity()).collect();
+    let rates: Vec<f64> = limits.iter().map(|(_, limit)| limit.rate_per_sec()).collect();
+    diesel::sql_query(
+        "INSERT INTO limits (client_id, capacity, rate_per_sec, revision) \
+             SELECT client_id, capacity, rate_per_sec, $4 \
+             FROM UNNEST($1, $2, $3) AS new (client_id, capacity, rate_per_sec) \
+             ON CONFLICT (client_id) DO UPDATE SET capacity = excluded.capacity, \
+             rate_per_sec = excluded.rate_per_sec, revision = excluded.revision, updated_at = now()",
+    )
+    .bind::<Array<Text>, _>(client_ids)
+    .bind::<Array<Double>, _>(capacities)
+    .bind::<Array<Double>, _>(rates)
+    .bind::<BigInt, _>(revision)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 #[derive(QueryableByName)]

@@ -26,9 +26,20 @@ impl FileLock {
     }
 }
 
-/// Makes the file, readable by its owner alone, if it does not exist. SQLite gives its side files the same mode.
-pub(super) fn make_private(database: &Path) -> Result<(), StoreError> {
-    open_private(database).map(drop).map_err(|e| sort(database, &e))
+/// Makes the file, readable by its owner alone, if it does not exist. SQLite gives its side files the same mode. Answers
+/// its real path: two instances that reach it by different links must find the same lock.
+pub(super) fn make_private(database: &Path) -> Result<PathBuf, StoreError> {
+    let made = open_private(database).and_then(|_| database.canonicalize());
+    made.map_err(|e| sort(database, &e))
+}
+
+/// Whether the file's directory is there, which nobody makes.
+pub(in crate::store) fn check(database: &Path) -> Result<(), Invalid> {
+    let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match directory.is_none_or(Path::is_dir) {
+        true => Ok(()),
+        false => Err(unusable(database, "its directory does not exist")),
+    }
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
@@ -38,13 +49,13 @@ fn open_private(path: &Path) -> io::Result<File> {
 fn sort(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
-        io::ErrorKind::NotFound => unusable(path, "its directory does not exist"),
-        _ => unusable(path, &error.to_string()),
+        io::ErrorKind::NotFound => unusable(path, "its directory does not exist").into(),
+        _ => unusable(path, &error.to_string()).into(),
     }
 }
 
 /// The path given cannot be a database file.
-pub(super) fn unusable(path: &Path, why: &str) -> StoreError {
+pub(super) fn unusable(path: &Path, why: &str) -> Invalid {
     let expected = format!("expected a file that can be read and written, got {}: {why}", path.display());
-    Invalid { field: "database.url", expected }.into()
+    Invalid { field: "database.url", expected }
 }

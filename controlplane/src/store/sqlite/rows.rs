@@ -7,7 +7,7 @@ use diesel::upsert::excluded;
 use crate::domain::{ClientId, Limit};
 use crate::store::records::{BackendRecord, LegacyRecord, LimitRecord, Meta, SettingsRecord};
 use crate::store::rows::{Rows, shared_rows};
-use crate::store::schema::{backends, limit_tombstones, limits, meta, settings};
+use crate::store::schema::{backends, limit_tombstones, limits, meta, revisions, settings};
 
 /// Rows per INSERT: four parameters each, and SQLite takes 32,766 of them.
 const ROWS_PER_STATEMENT: usize = 5000;
