@@ -11,8 +11,19 @@ pub struct LogArgs {
     #[arg(long, env = "BALANCER_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
     /// error, warn, info, debug, trace, or a filter such as controlplane=debug
-    #[arg(long, env = "BALANCER_LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "BALANCER_LOG_LEVEL", default_value = "info", value_parser = filter)]
     pub log_level: EnvFilter,
+}
+
+/// The filter takes any word for a module's name, so that `inof` would mean "only from the crate inof": a word alone must
+/// be a level.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| part.contains(['=', ':', '[']) || LEVELS.contains(&part.to_ascii_lowercase().as_str());
+    match text.split(',').map(str::trim).find(|part| !known(part)) {
+        Some(part) => Err(format!("expected one of {}, or module=level, got {part:?}", LEVELS.join(", "))),
+        None => EnvFilter::try_new(text).map_err(|error| error.to_string()),
+    }
 }
 
 /// How log lines look.

@@ -1,10 +1,11 @@
 //! `controlplane`: the control plane as a server.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use controlplane::{Error, config, logging, signals};
 use prometheus_client::registry::Registry;
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// Balancer's control plane: owns the database and tells data planes what to do
@@ -20,11 +21,18 @@ struct Cli {
     validate: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// A migration that a signal cut short may still block its thread; it is not waited for longer than this.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(&cli.log);
-    match serve(cli).await {
+    let served = Runtime::new().map_err(Error::Io).and_then(|runtime| {
+        let served = runtime.block_on(serve(cli));
+        runtime.shutdown_timeout(LEFTOVERS);
+        served
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("controlplane: {error}");

@@ -45,8 +45,11 @@ impl Probe {
 pub(crate) async fn run(probe: Arc<Probe>, store: Store, metrics: Arc<Metrics>, shutdown: CancellationToken) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        let answer = store.ping().await;
+    let mut ask = async || {
+        ticks.tick().await;
+        store.ping().await
+    };
+    while let Some(answer) = shutdown.run_until_cancelled(ask()).await {
         metrics.database_up(answer.is_ok());
         probe.set(answer.err().map(|error| error.to_string()));
     }

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,9 @@ use crate::{
 
 /// Version of the control plane.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Pause before a configuration that the database could not take is tried again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Binds the admin port.
 pub async fn listen(admin: &AdminConfig) -> Result<TcpListener, Error> {
@@ -51,10 +54,10 @@ pub async fn run(
         Some(file) => tracing::info!(file = %file.display(), database, "configuration"),
         None => tracing::info!(database, "no configuration file: running on defaults"),
     }
-    let store = Store::open(&config.database).await.map_err(fault)?;
-    reconcile(&store, &config).await.map_err(fault)?;
-    let loaded = store.load().await.map_err(fault)?;
-    let plane = plane(store, Hub::new(loaded), Metrics::new(&mut registry), config.heartbeat, shutdown);
+    // Opening may wait for another control plane's migration, or for a server that does not answer.
+    let Some(started) = shutdown.run_until_cancelled(start(&config)).await else { return Ok(()) };
+    let (store, hub) = started.map_err(fault)?;
+    let plane = plane(store, hub, Metrics::new(&mut registry), config.heartbeat, shutdown);
     let ports = ports(listeners.into(), &plane, registry, &config.admin);
     let mut tasks = background(&plane, config, reload);
     for port in ports {
@@ -62,6 +65,13 @@ pub async fn run(
     }
     tasks.join_all().await;
     Ok(())
+}
+
+async fn start(config: &Config) -> Result<(Store, Hub), StoreError> {
+    let store = Store::open(&config.database).await?;
+    reconcile(&store, config).await?;
+    let loaded = store.load().await?;
+    Ok((store, Hub::new(loaded)))
 }
 
 fn ports(listeners: Listeners, plane: &Plane, registry: Registry, admin: &AdminConfig) -> Vec<Port> {
@@ -105,6 +115,8 @@ fn background(plane: &Plane, config: Config, reload: mpsc::Receiver<Config>) -> 
     tasks
 }
 
+/// Applies each configuration that is read again. While the database is gone it is tried until it is there, or until a
+/// newer configuration takes its place.
 async fn follow_file(
     mut current: Config,
     mut reload: mpsc::Receiver<Config>,
@@ -114,20 +126,29 @@ async fn follow_file(
     shutdown: CancellationToken,
 ) {
     let tls = current.admin.tls.clone();
+    let mut waiting: Option<Config> = None;
     loop {
-        let next = match shutdown.run_until_cancelled(reload.recv()).await {
-            None => return,
+        tokio::select! {
+            () = shutdown.cancelled() => return,
             // Nobody reloads; the interval's sender must live on all the same.
-            Some(None) => return shutdown.cancelled().await,
-            Some(Some(next)) => next,
-        };
-        warn_of_what_needs_a_restart(&current, &next);
-        adopt_certificates(tls.as_ref(), next.admin.tls.as_ref());
-        match reconcile(&store, &next).await {
+            next = reload.recv(), if !reload.is_closed() || !reload.is_empty() => if let Some(next) = next {
+                warn_of_what_needs_a_restart(&current, &next);
+                adopt_certificates(tls.as_ref(), next.admin.tls.as_ref());
+                waiting = Some(next);
+            },
+            () = sleep(RETRY), if waiting.is_some() => {}
+        }
+        let Some(next) = waiting.take() else { continue };
+        let Some(applied) = shutdown.run_until_cancelled(reconcile(&store, &next)).await else { return };
+        match applied {
             Ok(()) => {
                 interval.send_replace(next.check_interval);
                 hub.ask();
                 current = next;
+            }
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_))) => {
+                tracing::warn!(%error, "reload: the configuration stays as it was until the database answers");
+                waiting = Some(next);
             }
             Err(error) => tracing::error!(%error, "reload: the configuration stays as it was"),
         }

@@ -45,8 +45,61 @@ fn exit_codes_say_whose_fault_it_is() {
     assert_eq!(run(dir.path(), &["--no-such-flag"]).status.code(), Some(2));
     assert_eq!(run(dir.path(), &["--admin-host", "0.0.0.0"]).status.code(), Some(64));
     let nowhere = run(dir.path(), &["--admin-port", "0", "--database-url", "sqlite:///nowhere/b.db"]);
-    assert_eq!(nowhere.status.code(), Some(1));
-    assert!(stderr(&nowhere).contains("controlplane: database sqlite:///nowhere/b.db: "), "{}", stderr(&nowhere));
+    assert_eq!(nowhere.status.code(), Some(64));
+    assert!(stderr(&nowhere).contains("/nowhere/b.db: its directory does not exist"), "{}", stderr(&nowhere));
+    let unreadable = run(dir.path(), &["--admin-port", "0", "--database-url", "postgres://127.0.0.1:1/b"]);
+    assert_eq!(unreadable.status.code(), Some(1));
+    assert!(stderr(&unreadable).contains("controlplane: database postgres://127.0.0.1/b: "), "{}", stderr(&unreadable));
+}
+
+#[test]
+fn validate_finds_what_is_missing_for_the_database() {
+    let dir = TempDir::new().unwrap();
+    for (args, said) in [
+        (
+            &["--database-url", "sqlite:///nowhere/b.db"][..],
+            "--database-url (or BALANCER_DATABASE_URL): database.url: ",
+        ),
+        (
+            &["--database-url", "postgres://h/b?sslmode=verify-full", "--database-sslrootcert", "/nowhere.pem"][..],
+            "--database-sslrootcert (or BALANCER_DATABASE_SSLROOTCERT): database.sslrootcert: ",
+        ),
+    ] {
+        let output = run(dir.path(), &[&["--validate"], args].concat());
+        assert_eq!(output.status.code(), Some(64));
+        assert!(stderr(&output).contains(said) && stderr(&output).contains("/nowhere"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_misspelt_log_level_is_refused() {
+    let dir = TempDir::new().unwrap();
+    for bad in ["inof", "info,contrlplane"] {
+        let output = run(dir.path(), &["--validate", "--log-level", bad]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("expected one of off, error, warn"), "{}", stderr(&output));
+    }
+    assert_eq!(run(dir.path(), &["--validate", "--log-level", "INFO,controlplane::hub=debug"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_a_start_that_waits_for_the_database() {
+    let cluster = test_postgres::Cluster::start().unwrap();
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), format!("database: {{ url: '{}' }}", cluster.url())).unwrap();
+    // Another control plane migrates, and takes long.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _migrating = runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("SELECT pg_advisory_lock(7813052174)").await.unwrap();
+        client
+    });
+    let mut process = Process::start(dir.path());
+    process.line("\"configuration\"");
+    process.signal("-INT");
+    process.line("\"stopping\"");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
 }
 
 /// A control plane of its own process. Killed when dropped.

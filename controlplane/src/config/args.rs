@@ -81,32 +81,41 @@ pub struct Args {
     /// Prefix length by which IPv6 clients share a bucket, 1 to 128
     #[arg(long, env = "BALANCER_CLIENT_IPV6_PREFIX", value_name = "BITS")]
     pub client_ipv6_prefix: Option<String>,
-    /// PostgreSQL as the legacy service was told of it; the database URL's flag and variable beat it
-    #[command(flatten)]
+    /// PostgreSQL as the legacy service was told of it; the database URL's flag and variable beat it. Variables only: as
+    /// flags they would stand above the variable of the URL.
+    #[arg(skip = PgArgs::from_environment())]
     pub pg: PgArgs,
 }
 
 /// The `PG_*` variables of the legacy service. Together they are a database URL.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default)]
 pub struct PgArgs {
-    /// Host, or directory of the Unix socket
-    #[arg(long, env = "PG_HOST", value_name = "HOST", hide = true)]
+    /// Host, or directory of the Unix socket.
     pub pg_host: Option<String>,
-    /// Port; 5432 unless given
-    #[arg(long, env = "PG_PORT", value_name = "PORT", hide = true)]
+    /// Port; 5432 unless given.
     pub pg_port: Option<String>,
-    /// Database
-    #[arg(long, env = "PG_DATABASE_NAME", value_name = "NAME", hide = true)]
+    /// Database.
     pub pg_database_name: Option<String>,
-    /// User
-    #[arg(long, env = "PG_USER", value_name = "USER", hide = true)]
+    /// User.
     pub pg_user: Option<String>,
-    /// Password
-    #[arg(long, env = "PG_PASSWORD", value_name = "PASSWORD", hide = true, hide_env_values = true)]
+    /// Password.
     pub pg_password: Option<Secret>,
-    /// As --database-sslmode
-    #[arg(long, env = "PG_SSLMODE", value_name = "MODE", hide = true)]
+    /// As --database-sslmode.
     pub pg_sslmode: Option<String>,
+}
+
+impl PgArgs {
+    fn from_environment() -> Self {
+        let variable = |name| std::env::var(name).ok();
+        Self {
+            pg_host: variable("PG_HOST"),
+            pg_port: variable("PG_PORT"),
+            pg_database_name: variable("PG_DATABASE_NAME"),
+            pg_user: variable("PG_USER"),
+            pg_password: variable("PG_PASSWORD").map(Secret),
+            pg_sslmode: variable("PG_SSLMODE"),
+        }
+    }
 }
 
 /// Text that must not reach a log.

@@ -6,7 +6,7 @@ use super::{
     read::MAX_INTERVAL_SEC,
     tree::Value,
 };
-use crate::domain::{BackendSpec, BackendUrl, HealthCheck};
+use crate::domain::{BackendSpec, BackendUrl, HealthCheck, WEIGHTS};
 
 /// Reads the list; a URL that occurs twice is an error.
 pub(super) fn read(list: Option<Field>) -> Result<Vec<BackendSpec>, ConfigError> {
@@ -32,7 +32,7 @@ fn backend(field: Field) -> Result<BackendSpec, ConfigError> {
     let missing = field.fault("expected a backend_url such as http://127.0.0.1:8081, got none");
     let mut section = field.section()?;
     let url = section.take("backend_url").ok_or(missing).and_then(|f| url(&f))?;
-    let weight = section.take("weight").map_or(Ok(1), |f| f.whole(1..=1000))?;
+    let weight = section.take("weight").map_or(Ok(1), |f| f.whole(WEIGHTS))?;
     let mut config = section.section("config")?;
     let health_check = health(config.section("health")?)?;
     config.finish()?;

@@ -14,7 +14,10 @@ pub(super) fn apply(args: &Args, root: &mut Node) {
             put(root, path, Node { origin: Origin::Flag { flag, variable }, value: Value::Text(text.to_owned()) });
         }
     };
-    pg(&args.pg, set);
+    // A URL says all of it itself; half of it from elsewhere would be another database.
+    if secret(&args.database_url).is_none() {
+        pg(&args.pg, set);
+    }
     let (host, port) = (given(&args.server_host), given(&args.server_port));
     set(&["server", "host"], "server-host", "BALANCER_SERVER_HOST", host);
     set(&["server", "port"], "server-port", "BALANCER_SERVER_PORT", port);
@@ -65,8 +68,8 @@ fn client(args: &Args, set: Set<'_>) {
 
 fn pg(args: &PgArgs, set: Set<'_>) {
     if let Some(url) = pg_url(args) {
-        set(&["database", "url"], "pg-host", "PG_HOST", Some(&url));
-        set(&["database", "sslmode"], "pg-sslmode", "PG_SSLMODE", given(&args.pg_sslmode));
+        set(&["database", "url"], "", "PG_HOST", Some(&url));
+        set(&["database", "sslmode"], "", "PG_SSLMODE", given(&args.pg_sslmode));
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) enum Origin {
     Unset,
     /// A line of a file, counted from 1.
     File { path: Arc<str>, line: u64 },
-    /// A flag or its variable.
+    /// A flag or its variable; no flag: a variable alone.
     Flag { flag: &'static str, variable: &'static str },
 }
 
@@ -23,6 +23,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Unset => f.write_str("configuration"),
             Self::File { path, line } => write!(f, "{path}:{line}"),
+            Self::Flag { flag: "", variable } => f.write_str(variable),
             Self::Flag { flag, variable } => write!(f, "--{flag} (or {variable})"),
         }
     }

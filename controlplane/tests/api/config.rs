@@ -115,7 +115,7 @@ fn errors_name_file_line_key_value_and_what_was_expected() {
         ("admin:\n  host: localhost\n  tokn: x", "config.yaml:3: admin.tokn: unknown key; did you mean token?"),
         (
             "admin: { zzzzzz: 1 }",
-            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token",
+            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token, tls",
         ),
         ("server: 7", "config.yaml:1: server: expected a mapping, got 7"),
         ("server: { port: 8080.5 }", "config.yaml:1: server.port: expected a whole number from 0 to 65535, got 8080.5"),
@@ -225,4 +225,21 @@ fn a_port_that_others_reach_needs_a_token_or_a_word() {
     ] {
         load(fine, Args::default()).unwrap();
     }
+}
+
+#[test]
+fn what_a_stronger_url_says_of_tls_beats_the_file() {
+    let yaml = "database: { url: 'postgres://old/b', sslmode: disable }";
+    let with = |url: &str| {
+        let args = Args { database_url: Some(Secret(url.into())), ..Args::default() };
+        format!("{:?}", load(yaml, args).unwrap().database)
+    };
+    assert!(with("postgres://new/b?sslmode=verify-full").contains("VerifyFull"));
+    assert!(with("postgres://new/b").contains("Disable"), "the file's key holds where the URL says nothing");
+    let args = Args {
+        database_url: Some(Secret("postgres://new/b?sslmode=require".into())),
+        pg: PgArgs { pg_host: Some("old".into()), pg_sslmode: Some("disable".into()), ..PgArgs::default() },
+        ..Args::default()
+    };
+    assert!(format!("{:?}", load("", args).unwrap().database).contains("Require"));
 }

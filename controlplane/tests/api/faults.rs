@@ -22,7 +22,7 @@ async fn a_second_instance_on_the_same_file_says_what_to_do() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (_send, reload) = mpsc::channel(1);
     let second = controlplane::run(config, listener, Registry::default(), reload, CancellationToken::new());
-    let error = within(second).await.unwrap_err();
+    let error = within(Box::pin(second)).await.unwrap_err();
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().contains("in use by another instance"), "{error}");
     running.stop().await;

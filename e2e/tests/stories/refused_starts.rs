@@ -105,7 +105,7 @@ async fn flags_and_variables_are_checked_too() -> Result<()> {
 async fn a_database_that_is_not_there_is_said() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let missing = ConfigFile::new("sqlite:///nowhere/at/all.db".into()).write(dir.path())?;
-    assert_ended(&run(ControlPlane::program(&missing, None)).await?, 1, &["/nowhere/at"]);
+    assert_ended(&run(ControlPlane::program(&missing, None)).await?, 64, &["/nowhere/at"]);
     let secret = "postgres://user:hunter2@127.0.0.1:1/db";
     let refused = run(ControlPlane::program(&ConfigFile::new(secret.into()).write(dir.path())?, None)).await?;
     assert_ended(&refused, 1, &["127.0.0.1"]);
