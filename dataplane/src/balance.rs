@@ -36,15 +36,15 @@ impl<A: Fn(usize) -> bool, L: Fn(usize) -> u32> Candidates<A, L> {
 /// A strategy, prepared for a set of weights. Cheap to clone.
 #[derive(Clone)]
 pub enum Balance {
-    /// See [`round_robin`].
+    /// See the module `round_robin`.
     RoundRobin(Arc<Sequence>),
-    /// See [`least_connections`].
+    /// See the module `least_connections`.
     LeastConnections(Arc<Sequence>),
-    /// See [`p2c`].
+    /// See the module `p2c`.
     P2c(Arc<Weights>),
-    /// See [`random`].
+    /// See the module `random`.
     Random(Arc<Weights>),
-    /// See [`consistent_hash`].
+    /// See the module `consistent_hash`.
     ConsistentHash(Ring),
 }
 
