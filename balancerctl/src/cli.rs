@@ -1,6 +1,6 @@
 //! Flags that every command has, and the list of commands.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -29,6 +29,15 @@ pub(crate) struct GlobalArgs {
     /// Token of the control plane's admin port, if it has one.
     #[arg(long, global = true, env = "BALANCER_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// Authorities (PEM) to verify an `https://` control plane with [default: the public ones].
+    #[arg(long, global = true, env = "BALANCER_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Certificate (PEM, with its chain) to show to a control plane that asks for one.
+    #[arg(long, global = true, env = "BALANCER_CERT", value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Private key (PEM) of --cert.
+    #[arg(long, global = true, env = "BALANCER_KEY", value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
     /// Form of the answer.
     #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,

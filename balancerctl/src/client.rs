@@ -14,7 +14,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{cli::GlobalArgs, fault};
+use crate::{cli::GlobalArgs, fault, tls};
 
 /// A connected control plane.
 pub(crate) struct Client {
@@ -37,11 +37,14 @@ impl Client {
         let endpoint = with_scheme(&args.endpoint)?;
         let auth = Auth(args.token.as_deref().filter(|t| !t.is_empty()).map(bearer).transpose()?);
         let target = Endpoint::from_shared(endpoint.clone())
-            .with_context(|| format!("--endpoint: expected http://host:port, got {:?}", args.endpoint))?
+            .with_context(|| {
+                format!("--endpoint: expected http://host:port or https://host:port, got {:?}", args.endpoint)
+            })?
             .connect_timeout(args.timeout)
             // A control plane that vanished without a word must not hang `top` or an import.
             .http2_keep_alive_interval(Duration::from_secs(10))
             .user_agent(concat!("balancerctl/", env!("CARGO_PKG_VERSION")))?;
+        let target = tls::secure(target, args)?;
         let channel = target.connect().await.map_err(|e| fault::unreachable(&endpoint, &e))?;
         Ok(Self { channel, endpoint, timeout: args.timeout, auth })
     }
@@ -104,8 +107,8 @@ fn bearer(token: &str) -> Result<MetadataValue<Ascii>> {
 fn with_scheme(endpoint: &str) -> Result<String> {
     match endpoint.split_once("://") {
         None => Ok(format!("http://{endpoint}")),
-        Some(("http", _)) => Ok(endpoint.trim_end_matches('/').to_owned()),
-        Some(_) => bail!("--endpoint: expected http://host:port, got {endpoint:?}"),
+        Some(("http" | "https", _)) => Ok(endpoint.trim_end_matches('/').to_owned()),
+        Some(_) => bail!("--endpoint: expected http://host:port or https://host:port, got {endpoint:?}"),
     }
 }
 
@@ -117,7 +120,8 @@ mod tests {
     fn endpoint_may_lack_the_scheme() {
         assert_eq!(with_scheme("h:9090").unwrap(), "http://h:9090");
         assert_eq!(with_scheme("http://h:9090/").unwrap(), "http://h:9090");
-        assert!(with_scheme("https://h").is_err());
+        assert_eq!(with_scheme("https://h:9090/").unwrap(), "https://h:9090");
+        assert!(with_scheme("ftp://h").is_err());
     }
 
     #[test]

@@ -18,10 +18,18 @@ pub(crate) fn unreachable(endpoint: &str, cause: &(dyn Error + 'static)) -> anyh
     )
 }
 
-/// The connection broke, or what is at its other end does not speak gRPC.
+/// The connection broke, or what is at its other end does not speak gRPC. By TLS 1.3 a server refuses a certificate
+/// only after the client has begun to speak.
 fn lost(endpoint: &str, cause: &(dyn Error + 'static)) -> anyhow::Error {
     let cause = one_line(&root_cause(cause));
-    anyhow!("lost the connection to {endpoint} ({cause}): is it a control plane's admin port, and still running?")
+    let hint = if endpoint.starts_with("https:") {
+        "does it want a certificate (--cert)"
+    } else {
+        "does it want TLS (https://)"
+    };
+    anyhow!(
+        "lost the connection to {endpoint} ({cause}): is it a control plane's admin port, and still running? {hint}?"
+    )
 }
 
 /// What a refused or failed call means for the person who made it.

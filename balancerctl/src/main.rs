@@ -14,6 +14,7 @@ mod limit_file;
 mod output;
 mod signals;
 mod table;
+mod tls;
 mod view;
 
 fn main() -> ExitCode {

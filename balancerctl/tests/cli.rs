@@ -12,7 +12,10 @@ use std::{
 
 fn balancerctl(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_balancerctl"));
-    command.args(args).env_remove("BALANCER_ENDPOINT").env_remove("BALANCER_TOKEN");
+    for name in ["ENDPOINT", "TOKEN", "CA", "CERT", "KEY"] {
+        command.env_remove(format!("BALANCER_{name}"));
+    }
+    command.args(args);
     command
 }
 
@@ -105,14 +108,39 @@ fn a_server_of_another_kind_is_told_apart() {
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(said.starts_with(&format!("error: lost the connection to http://{endpoint} (")), "{said}");
-    assert!(said.ends_with("): is it a control plane's admin port, and still running?\n"), "{said}");
+    assert!(
+        said.ends_with("): is it a control plane's admin port, and still running? does it want TLS (https://)?\n"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_wrong_endpoint_is_named() {
     let output = run(&["status", "--endpoint", "ftp://a"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(stderr(&output), "error: --endpoint: expected http://host:port, got \"ftp://a\"\n");
+    assert_eq!(stderr(&output), "error: --endpoint: expected http://host:port or https://host:port, got \"ftp://a\"\n");
+}
+
+#[test]
+fn tls_is_used_or_refused_but_never_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (none, https) = (folder.path().join("none.pem"), format!("https://{}", nobody()));
+    let none = none.to_str().unwrap();
+    let empty = folder.path().join("empty.pem");
+    fs::write(&empty, "").unwrap();
+    let empty = empty.to_str().unwrap();
+    for (args, said) in [
+        (&["--endpoint", "http://h:1", "--ca", empty][..], "expected --endpoint https://host:port, got \"http://h:1\""),
+        (&["--endpoint", &https, "--ca", none], "--ca: cannot read"),
+        (&["--endpoint", &https, "--ca", empty], "--ca: expected certificates in PEM, found none in"),
+        (&["--endpoint", &https, "--cert", empty, "--key", empty], "--cert and --key: expected a certificate"),
+        (&["--endpoint", &https], "cannot reach the control plane at https://"),
+    ] {
+        let output = run(&[&["status"], args].concat());
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(stderr(&output).contains(said) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+    }
+    assert_eq!(run(&["status", "--endpoint", &https, "--cert", empty]).status.code(), Some(2));
 }
 
 #[test]

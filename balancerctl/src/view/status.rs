@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn shows_who_is_behind() {
-        let report = ReplicaReport { requests: 7, refused: 2, in_flight: 1, ejected_backends: 2, ..ReplicaReport::default() };
+        let report =
+            ReplicaReport { requests: 7, refused: 2, in_flight: 1, ejected_backends: 2, ..ReplicaReport::default() };
         let replica = ReplicaStatus {
             replica_id: "dp-1".into(),
             version: "0.1.0".into(),
