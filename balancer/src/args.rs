@@ -37,15 +37,16 @@ pub(crate) struct DataPlaneArgs {
 }
 
 impl DataPlaneArgs {
-    /// The configuration of a data plane that serves on `listen` and follows the control plane at `admin`.
+    /// The configuration of a data plane that serves on `listen` and follows the control plane at `control_plane`.
     pub(crate) fn config(
         &self,
         listen: SocketAddr,
-        admin: SocketAddr,
+        control_plane: SocketAddr,
         token: Option<&Token>,
     ) -> Result<dataplane::Config, dataplane::ConfigError> {
         dataplane::Config::try_from(dataplane::Args {
-            control_planes: vec![format!("http://{admin}")],
+            control_planes: vec![format!("http://{control_plane}")],
+            control_plane_tls: dataplane::ControlPlaneTlsArgs::default(),
             token: token.map(Token::reveal).unwrap_or_default().into(),
             listen: listen.to_string(),
             state_dir: self.state_dir.clone(),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 use dataplane::Shared;
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// What the control plane runs with. Its registry holds the data plane's metrics too.
 pub(crate) struct Control {
     pub(crate) config: controlplane::config::Config,
-    pub(crate) listener: TcpListener,
+    pub(crate) listeners: controlplane::Listeners,
     pub(crate) registry: Registry,
     pub(crate) reload: mpsc::Receiver<controlplane::config::Config>,
 }
@@ -27,8 +27,8 @@ pub(crate) struct Data {
 /// plane ends by itself, so does the other.
 pub(crate) async fn run(control: Control, data: Data, stop: &CancellationToken) -> Result<()> {
     let (stop_control, stop_data) = (CancellationToken::new(), stop.child_token());
-    let Control { config, listener, registry, reload } = control;
-    let mut control = tokio::spawn(controlplane::run(config, listener, registry, reload, stop_control.clone()));
+    let Control { config, listeners, registry, reload } = control;
+    let mut control = tokio::spawn(controlplane::run(config, listeners, registry, reload, stop_control.clone()));
     let Data { config, listeners, shared } = data;
     let mut data = tokio::spawn(dataplane::run(config, listeners, shared, Registry::default(), stop_data.clone()));
     let (control, data) = tokio::select! {

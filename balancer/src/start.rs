@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, anyhow};
 use controlplane::{
+    Internal, Token,
     config::{self, Config, ServerConfig},
     logging::LogFormat,
 };
@@ -55,19 +56,44 @@ async fn serve(cli: &Cli, config: Config) -> Result<()> {
     let reload = controlplane::signals::on_hangup(cli.config.clone())?;
     let listener = controlplane::listen(&config.admin).await.map_err(|error| anyhow!("{error}"))?;
     let admin = listener.local_addr()?;
+    let listeners = controlplane::Listeners { admin: listener, internal: internal(&config).await? };
     let mut registry = Registry::default();
-    let data = data_plane(cli, &config, admin, &mut registry).await?;
+    let data = data_plane(cli, &config, &listeners, &mut registry).await?;
     if cli.log.log_format == LogFormat::Text {
         let proxy = data.listeners.proxy.first().map_or(Ok(data.config.listen), TcpListener::local_addr)?;
-        welcome::print(proxy, admin, &config.database.to_string());
+        let (proxy, admin) =
+            (welcome::url(proxy, data.config.serve.tls.is_some()), welcome::url(admin, config.admin.tls.is_some()));
+        welcome::print(&proxy, &admin, &config.database.to_string());
     }
-    planes::run(Control { config, listener, registry, reload }, data, &stop).await
+    planes::run(Control { config, listeners, registry, reload }, data, &stop).await
 }
 
-/// A data plane that follows the control plane at `admin` and has no admin port of its own.
-async fn data_plane(cli: &Cli, config: &Config, admin: SocketAddr, registry: &mut Registry) -> Result<Data> {
+/// An admin port with TLS wants its name to be known, and perhaps certificates: the data plane gets a way in of its own.
+async fn internal(config: &Config) -> Result<Option<Internal>> {
+    if config.admin.tls.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Internal::open().await.context("cannot join the planes")?))
+}
+
+/// Where the data plane finds the control plane, and the token it sends.
+fn way_in<'a>(config: &'a Config, listeners: &'a controlplane::Listeners) -> Result<(SocketAddr, Option<&'a Token>)> {
+    match &listeners.internal {
+        Some(internal) => Ok((internal.address()?, Some(internal.token()))),
+        None => Ok((reachable(listeners.admin.local_addr()?), config.admin.token.as_ref())),
+    }
+}
+
+/// A data plane that follows the control plane behind `listeners` and has no admin port of its own.
+async fn data_plane(
+    cli: &Cli,
+    config: &Config,
+    listeners: &controlplane::Listeners,
+    registry: &mut Registry,
+) -> Result<Data> {
     let listen = proxy_address(&config.server).await?;
-    let config = cli.data_plane.config(listen, reachable(admin), config.admin.token.as_ref())?;
+    let (control_plane, token) = way_in(config, listeners)?;
+    let config = cli.data_plane.config(listen, control_plane, token)?;
     let proxy = dataplane::server::bind(listen, config.threads).with_context(|| {
         format!(
             "cannot listen on {listen} (proxy): is another instance running? set server.port or BALANCER_SERVER_PORT"

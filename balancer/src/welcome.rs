@@ -5,15 +5,19 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// Says where the planes serve.
-pub(crate) fn print(proxy: SocketAddr, admin: SocketAddr, database: &str) {
-    let (proxy, admin) = (reachable(proxy), reachable(admin));
+/// Says where the planes serve; both are URLs.
+pub(crate) fn print(proxy: &str, admin: &str, database: &str) {
     let text = format!(
-        "\n  proxy     http://{proxy}\n  admin     http://{admin}  (gRPC, REST; see /docs, /metrics)\n  database  {database}\n  \
-         try       balancerctl --endpoint http://{admin} status\n\n"
+        "\n  proxy     {proxy}\n  admin     {admin}  (gRPC, REST; see /docs, /metrics)\n  database  {database}\n  \
+         try       balancerctl --endpoint {admin} status\n\n"
     );
     // Nobody reads it: no reason not to serve.
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Where a person on this machine finds a server.
+pub(crate) fn url(address: SocketAddr, tls: bool) -> String {
+    format!("{}://{}", if tls { "https" } else { "http" }, reachable(address))
 }
 
 /// An address that a program on this machine can connect to: a server that listens everywhere is found on loopback.

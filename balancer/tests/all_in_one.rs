@@ -34,11 +34,16 @@ fn command(folder: &Path, args: &[&str]) -> Command {
 
 impl Balancer {
     fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::start_with(folder, args, &["proxy", "admin"])
+    }
+
+    /// Waits until these listeners are there.
+    fn start_with(folder: &Path, args: &[&str], listeners: &[&str]) -> Self {
         let ports = ["--server-port", "0", "--admin-port", "0"];
         let mut child = command(folder, &[&ports[..], args].concat()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut balancer = Self { child, log, addresses: HashMap::new() };
-        while !["proxy", "admin"].iter().all(|name| balancer.addresses.contains_key(*name)) {
+        while !listeners.iter().all(|name| balancer.addresses.contains_key(*name)) {
             let line = balancer.log_line(|line| line["message"] == "listening");
             let text = |key: &str| line[key].as_str().unwrap().to_owned();
             balancer.addresses.insert(text("listener"), text("address"));
@@ -122,6 +127,32 @@ fn a_token_joins_the_planes_too() {
     assert!(balancer.get("admin", "/metrics").starts_with("HTTP/1.1 401"));
 }
 
+/// Certificates of an authority that has signed nothing for the data plane.
+#[test]
+fn the_planes_are_joined_whatever_the_admin_port_asks_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    fs::write(folder.path().join("cert.pem"), pair.cert.pem()).unwrap();
+    fs::write(folder.path().join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+    let tls = ["--admin-tls-cert", "cert.pem", "--admin-tls-key", "key.pem", "--admin-tls-client-ca", "cert.pem"];
+    let args = [&DEMO[..], &tls, &["--admin-token", "hush"]].concat();
+    let mut balancer = Balancer::start_with(folder.path(), &args, &["proxy", "admin", "internal"]);
+    assert!(balancer.first_answer("/").starts_with("HTTP/1.1 200"));
+    let mut plain = TcpStream::connect(&balancer.addresses["admin"]).unwrap();
+    plain.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    // A reset says as much as an alert.
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    let internal = &balancer.addresses["internal"];
+    assert!(internal.starts_with("127.0.0.1:"));
+    for path in ["/limits/get?client_id=a", "/metrics", "/balancer.v1.DataPlaneService/Sync"] {
+        assert!(get(internal, path).starts_with("HTTP/1.1 401"), "{path}");
+    }
+    balancer.signal("TERM");
+    assert_eq!(balancer.child.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn hangup_reads_the_file_again_and_a_bad_file_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -158,12 +189,12 @@ fn an_address_in_use_is_named() {
 #[test]
 fn a_plane_that_fails_stops_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    let database = "sqlite:///nowhere/balancer.db";
+    let database = "postgres://127.0.0.1:1/balancer";
     let args = ["--server-port", "0", "--admin-port", "0", "--database-url", database];
     let output = command(folder.path(), &args).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("balancer: control plane: ") && said.contains("/nowhere/balancer.db"), "{said}");
+    assert!(said.contains("balancer: control plane: ") && said.contains("postgres://127.0.0.1/balancer"), "{said}");
 }
 
 #[test]
