@@ -1,5 +1,6 @@
 //! The admin port: gRPC, REST, metrics and health on one listener.
 
+mod first_words;
 mod gate;
 mod handshake;
 mod pages;

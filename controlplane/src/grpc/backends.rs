@@ -6,11 +6,18 @@ use balancer_proto::v1::{
 use tonic::{Request, Response, Status};
 
 use super::{invalid, refused};
-use crate::{
-    convert,
-    domain::{BackendKey, Invalid, Source},
-    plane::Plane,
-};
+use crate::{convert, domain::Source, plane::Plane};
+
+/// Which backend a request means; the selectors of different requests are different types of one shape.
+macro_rules! key {
+    ($request:ident, $selector:expr) => {
+        match $selector {
+            Some($request::Selector::Id(id)) => convert::backend_key(Some(*id), None),
+            Some($request::Selector::Url(url)) => convert::backend_key(None, Some(url)),
+            None => convert::backend_key(None, None),
+        }
+    };
+}
 
 #[tonic::async_trait]
 impl BackendService for Plane {
@@ -38,7 +45,7 @@ impl BackendService for Plane {
         &self,
         request: Request<v1::UpdateBackendRequest>,
     ) -> Result<Response<v1::UpdateBackendResponse>, Status> {
-        let key = updated(request.get_ref().selector.as_ref()).map_err(invalid)?;
+        let key = key!(update_backend_request, &request.get_ref().selector).map_err(invalid)?;
         let change = convert::backend_change(request.get_ref()).map_err(invalid)?;
         let updated = self.store.update_backend(&key, &change).await;
         let (backend, revision) = self.counted(updated).map_err(refused)?;
@@ -49,26 +56,8 @@ impl BackendService for Plane {
         &self,
         request: Request<v1::RemoveBackendRequest>,
     ) -> Result<Response<v1::RemoveBackendResponse>, Status> {
-        let key = removed(request.get_ref().selector.as_ref()).map_err(invalid)?;
+        let key = key!(remove_backend_request, &request.get_ref().selector).map_err(invalid)?;
         let revision = self.counted(self.store.remove_backend(&key).await).map_err(refused)?;
         Ok(Response::new(v1::RemoveBackendResponse { revision }))
-    }
-}
-
-fn updated(selector: Option<&update_backend_request::Selector>) -> Result<BackendKey, Invalid> {
-    use update_backend_request::Selector::{Id, Url};
-    match selector {
-        Some(Id(id)) => convert::backend_key(Some(*id), None),
-        Some(Url(url)) => convert::backend_key(None, Some(url)),
-        None => convert::backend_key(None, None),
-    }
-}
-
-fn removed(selector: Option<&remove_backend_request::Selector>) -> Result<BackendKey, Invalid> {
-    use remove_backend_request::Selector::{Id, Url};
-    match selector {
-        Some(Id(id)) => convert::backend_key(Some(*id), None),
-        Some(Url(url)) => convert::backend_key(None, Some(url)),
-        None => convert::backend_key(None, None),
     }
 }

@@ -11,7 +11,7 @@ use super::{
     judge::Judge,
 };
 use crate::{
-    domain::{AdminState, Backend, BackendSpec},
+    domain::{AdminState, Backend, BackendSpec, HealthCheck},
     hub::Hub,
     metrics::Metrics,
 };
@@ -40,71 +40,75 @@ pub(crate) async fn run(
     }
 }
 
-/// What a running check was started with.
-#[derive(PartialEq)]
-struct Plan {
+/// A check that runs.
+struct Running {
     spec: BackendSpec,
-    interval: Duration,
+    /// A changed interval is no reason to begin judging anew: the check is told.
+    interval: watch::Sender<Duration>,
+    stop: CancellationToken,
 }
 
 struct Manager {
     book: Arc<HealthBook>,
     metrics: Arc<Metrics>,
-    running: BTreeMap<u64, (Plan, CancellationToken)>,
+    running: BTreeMap<u64, Running>,
     /// Dropping it ends every check.
     tasks: JoinSet<()>,
 }
 
 impl Manager {
     fn adjust(&mut self, backends: &[Backend], default: Duration) {
-        let mut wanted: BTreeMap<u64, Plan> = backends
+        let mut wanted: BTreeMap<u64, (BackendSpec, Duration)> = backends
             .iter()
             .filter(|b| b.admin_state != AdminState::Disabled)
-            .map(|b| (b.id, Plan { spec: unweighted(&b.spec), interval: interval(b, default) }))
+            .map(|b| (b.id, (judged(&b.spec), interval(b, default))))
             .collect();
         self.stop_unwanted(&mut wanted);
-        for (id, plan) in wanted {
-            self.start(id, plan);
+        for (id, (spec, interval)) in wanted {
+            self.start(id, spec, interval);
         }
         while self.tasks.try_join_next().is_some() {}
     }
 
     /// Ends checks that are gone or changed, and leaves in `wanted` those that do not run yet.
-    fn stop_unwanted(&mut self, wanted: &mut BTreeMap<u64, Plan>) {
+    fn stop_unwanted(&mut self, wanted: &mut BTreeMap<u64, (BackendSpec, Duration)>) {
         let (book, metrics) = (&self.book, &self.metrics);
-        self.running.retain(|id, (plan, stop)| match wanted.get(id) {
-            Some(new) if new == plan => {
+        self.running.retain(|id, check| match wanted.get(id) {
+            Some((spec, interval)) if *spec == check.spec => {
+                check.interval.send_if_modified(|old| std::mem::replace(old, *interval) != *interval);
                 wanted.remove(id);
                 true
             }
             still => {
-                stop.cancel();
+                check.stop.cancel();
                 if still.is_none() {
                     book.forget(*id);
-                    metrics.backend_gone(plan.spec.url.as_str());
+                    metrics.backend_gone(check.spec.url.as_str());
                 }
                 false
             }
         });
     }
 
-    fn start(&mut self, id: u64, plan: Plan) {
-        let stop = CancellationToken::new();
+    fn start(&mut self, id: u64, spec: BackendSpec, interval: Duration) {
+        let (stop, (interval, intervals)) = (CancellationToken::new(), watch::channel(interval));
         let checker = Checker {
             id,
-            spec: plan.spec.clone(),
-            interval: plan.interval,
+            spec: spec.clone(),
+            interval: intervals,
+            stop: stop.clone(),
             book: self.book.clone(),
             metrics: self.metrics.clone(),
         };
-        self.tasks.spawn(checker.run(stop.clone()));
-        self.running.insert(id, (plan, stop));
+        self.tasks.spawn(checker.run());
+        self.running.insert(id, Running { spec, interval, stop });
     }
 }
 
-// A changed weight is no reason to begin judging anew.
-fn unweighted(spec: &BackendSpec) -> BackendSpec {
-    BackendSpec { weight: 1, ..spec.clone() }
+/// What makes a check another one: not the weight, and not how often it is done.
+fn judged(spec: &BackendSpec) -> BackendSpec {
+    let health_check = HealthCheck { interval_ms: None, ..spec.health_check.clone() };
+    BackendSpec { weight: 1, health_check, ..spec.clone() }
 }
 
 fn interval(backend: &Backend, default: Duration) -> Duration {
@@ -114,24 +118,24 @@ fn interval(backend: &Backend, default: Duration) -> Duration {
 struct Checker {
     id: u64,
     spec: BackendSpec,
-    interval: Duration,
+    interval: watch::Receiver<Duration>,
+    stop: CancellationToken,
     book: Arc<HealthBook>,
     metrics: Arc<Metrics>,
 }
 
 impl Checker {
-    async fn run(self, stop: CancellationToken) {
+    async fn run(mut self) {
         let mut judge = Judge::new(self.spec.health_check.rise, self.spec.health_check.fall);
         loop {
             let outcome = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = self.stop.cancelled() => return,
                 outcome = check(&self.spec) => outcome,
             };
             self.enter(&mut judge, outcome);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(jittered(self.interval, fastrand::f64())) => {}
+            if self.stop.run_until_cancelled(pause(&mut self.interval)).await.is_none() {
+                return;
             }
         }
     }
@@ -139,14 +143,27 @@ impl Checker {
     fn enter(&self, judge: &mut Judge, outcome: Outcome) {
         let url = self.spec.url.as_str();
         let health = judge.observe(outcome.success);
-        self.metrics.health_check(url, outcome.success, health);
         let reason = outcome.reason.clone();
-        let Some(before) = self.book.record(self.id, health, outcome.reason) else { return };
+        let count = || self.metrics.health_check(url, outcome.success, health);
+        let recorded = self.book.record((self.id, &self.stop), health, outcome.reason, count);
+        let Some(before) = recorded else { return };
         let (from, to) = (before.as_str(), health.as_str());
         if health == Health::Healthy {
             tracing::info!(backend = url, from, to, reason, "backend health changed");
         } else {
             tracing::warn!(backend = url, from, to, reason, "backend health changed");
+        }
+    }
+}
+
+/// Waits until the next check is due; a new interval counts from when it was said.
+async fn pause(interval: &mut watch::Receiver<Duration>) {
+    loop {
+        let now = *interval.borrow_and_update();
+        tokio::select! {
+            () = sleep(jittered(now, fastrand::f64())) => return,
+            // The sender is gone only when the check is stopped.
+            Ok(()) = interval.changed() => {}
         }
     }
 }

@@ -84,8 +84,23 @@ fn parse(bytes: &[u8]) -> Result<Object, Problem> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(members)) => Ok(Object(members)),
         Ok(_) => Err(Problem::bad_request("expected a JSON object in the body, got another kind of value")),
-        Err(error) => Err(Problem::bad_request(format!("the body is not valid JSON: {error}"))),
+        Err(error) => Err(match unreadable_number(bytes, &error) {
+            Some(field) => Invalid { field, expected: format!("expected a finite number: {error}") }.into(),
+            None => Problem::bad_request(format!("the body is not valid JSON: {error}")),
+        }),
     }
+}
+
+/// The number that the parser stopped at: JSON has no NaN and no Infinity, and 1e400 is beyond a double.
+fn unreadable_number(bytes: &[u8], error: &serde_json::Error) -> Option<&'static str> {
+    let lines: usize = bytes.split_inclusive(|byte| *byte == b'\n').take(error.line() - 1).map(<[u8]>::len).sum();
+    let read = String::from_utf8_lossy(bytes.get(..lines + error.column())?);
+    let value_of = |field: &'static str| {
+        let (before, value) = read.rsplit_once(&format!("\"{field}\""))?;
+        let value = value.trim_start().strip_prefix(':')?;
+        (!value.contains([',', '"', '{', '[', '}'])).then_some((before.len(), field))
+    };
+    ["capacity", "rate_per_sec"].into_iter().filter_map(value_of).max().map(|(_, field)| field)
 }
 
 /// Legacy clients send no content type at all; one that is sent must be JSON.

@@ -36,17 +36,14 @@ fn refuse(headers: &HeaderMap) -> Response {
 pub(super) async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let grpc = is_grpc(request.headers());
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    // A gRPC route is one wildcard for a whole service.
-    let route = match matched {
-        Some(_) if grpc => request.uri().path().to_owned(),
-        Some(route) => route,
-        None => "other".to_owned(),
-    };
+    // A gRPC route is one wildcard for a whole service, and the method is found in the path; other routes may have
+    // wildcards too, and what stands there is anybody's invention.
+    let method = matched.as_deref().filter(|route| is_service(route)).map(|_| request.uri().path().to_owned());
     let response = next.run(request).await;
     if grpc {
-        count_grpc(&metrics, &route, &response);
+        count_grpc(&metrics, method.as_deref().unwrap_or("other"), &response);
     } else {
-        metrics.rest_call(&route, response.status().as_u16());
+        metrics.rest_call(matched.as_deref().unwrap_or("other"), response.status().as_u16());
     }
     response
 }
@@ -58,6 +55,11 @@ fn count_grpc(metrics: &Metrics, route: &str, response: &Response) {
     let invented = [tonic::Code::Unimplemented as i32, tonic::Code::Unauthenticated as i32].contains(&code);
     let method = if invented { "other" } else { route.trim_start_matches('/') };
     metrics.grpc_call(method, code);
+}
+
+/// Whether a route is that of a gRPC service: only those have a full stop in their first segment.
+fn is_service(route: &str) -> bool {
+    route.strip_suffix("/{*rest}").is_some_and(|service| service.contains('.'))
 }
 
 /// Nothing is at this path.

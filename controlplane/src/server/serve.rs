@@ -18,9 +18,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::Handshake;
+use super::{first_words::FirstWords, handshake::Handshake};
 
-/// A client must have sent a request's head within this time.
+/// A client must have begun to speak within this time, and have sent a request's head within as long again.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 connections that are silent this long are pinged, and closed if no answer comes in as long again.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -94,7 +94,8 @@ impl Speaker {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let service = TowerToHyperService::new(self.app.clone());
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection =
+            self.builder.serve_connection(TokioIo::new(FirstWords::new(stream, HEAD_TIMEOUT)), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%peer, %error, "connection ended");
         }

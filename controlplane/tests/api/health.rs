@@ -95,6 +95,25 @@ async fn falls_and_rises_and_tells_replicas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_interval_is_no_reason_to_judge_anew() {
+    let backend = Backend::start(OK, BROKEN).await;
+    let yaml = |rest: &str| format!("{}\n{rest}", backend.yaml("url: /"));
+    let running = Running::start(&yaml("ticker_rate_sec: 3600")).await;
+    status(&running, |b| b.health() == Health::Healthy).await;
+    backend.broken.store(true, Ordering::SeqCst);
+    let mut replica = Replica::connect(running.channel()).await;
+    replica.step().await;
+    running.reload(&yaml("ticker_rate_sec: 1800\nstrategy: p2c")).await.unwrap();
+    replica.step().await;
+    running.reload(&yaml("ticker_rate_sec: 0.02")).await.unwrap();
+    status(&running, |b| b.health() == Health::Unhealthy).await;
+    let asked = backend.asked.load(Ordering::SeqCst);
+    assert!(asked > 3, "it fell after {} failures and not after 3", asked - 1);
+    drop(replica);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reasons_are_for_people() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let refusing = listener.local_addr().unwrap();

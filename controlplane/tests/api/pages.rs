@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Running, until},
-    raw::{get, json},
+    raw::{get, json, send},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -18,6 +18,20 @@ async fn metrics_are_openmetrics() {
     assert!(page.body.contains(r#"balancer_controlplane_rest_calls_total{route="/limits/create",status="201"} 1"#));
     assert!(page.body.contains("balancer_controlplane_revision 2\n"), "{}", page.body);
     assert!(page.body.ends_with("# EOF\n"));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_cannot_invent_labels() {
+    let running = Running::start("").await;
+    for path in ["/docs/invented", "/invented.Service/Method", "/balancer.v1.LimitService/Invented", "/invented"] {
+        for kind in ["application/grpc", "text/plain"] {
+            send(running.address, &format!("GET {path} HTTP/1.1\r\nContent-Type: {kind}"), b"").await;
+        }
+    }
+    let page = get(running.address, "/metrics").await.body;
+    assert!(page.contains("grpc_calls_total{method=\"other\""), "{page}");
+    assert!(!page.to_ascii_lowercase().contains("invented"), "{page}");
     running.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use balancer_proto::v1::{GetStatusRequest, status_service_client::StatusServiceClient};
+use balancer_proto::v1::{GetStatusRequest, Strategy, status_service_client::StatusServiceClient};
 use tempfile::TempDir;
 use test_postgres::Cluster;
 
@@ -112,5 +112,47 @@ async fn a_database_restored_and_changed_behind_a_running_control_plane_is_read_
     assert!(replica.step().await[0].full);
     assert_eq!(replica.limits.keys().collect::<Vec<_>>(), ["a", "c", "d"]);
     drop(replica);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_while_the_database_is_gone_is_not_forgotten() {
+    let mut cluster = Cluster::start().unwrap();
+    let url = cluster.create_database().unwrap();
+    let running = start(&url).await;
+    let mut replica = Replica::connect(running.channel()).await;
+    replica.step().await;
+    cluster.kill().unwrap();
+    running.reload("strategy: random").await.unwrap();
+    running.reload("strategy: p2c").await.unwrap();
+    until(|| get(running.address, "/readyz"), |answer| answer.status == 503).await;
+    cluster.start_again().unwrap();
+    let mut replica = replica.reconnect(running.channel()).await;
+    loop {
+        let step = replica.step().await;
+        if step[0].settings.as_ref().is_some_and(|settings| settings.strategy() == Strategy::P2c) {
+            break;
+        }
+    }
+    drop(replica);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_cannot_be_read_are_told() {
+    let cluster = Cluster::start().unwrap();
+    let url = cluster.create_database().unwrap();
+    let running = start(&url).await;
+    until(|| get(running.address, "/readyz"), |answer| answer.status == 200).await;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("ALTER TABLE limits RENAME TO elsewhere").await.unwrap();
+    let told = until(|| get(running.address, "/readyz"), |answer| answer.status == 503).await;
+    assert!(told.problem().contains("limits"), "{told:?}");
+    let status = StatusServiceClient::new(running.channel()).get_status(GetStatusRequest {}).await.unwrap();
+    let status = status.into_inner().status.unwrap();
+    assert!(status.database_available && status.fault.contains("limits"), "{status:?}");
+    client.batch_execute("ALTER TABLE elsewhere RENAME TO limits").await.unwrap();
+    until(|| get(running.address, "/readyz"), |answer| answer.status == 200).await;
     running.stop().await;
 }

@@ -94,12 +94,17 @@ async fn bad_bodies_are_named() {
         ),
         (
             r#"{"client_id":"a","capacity":1e400,"rate_per_sec":1}"#,
-            "the body is not valid JSON: number out of range at line 1 column 33",
+            "capacity: expected a finite number: number out of range at line 1 column 33",
         ),
         (
             r#"{"client_id":"a","capacity":NaN,"rate_per_sec":1}"#,
-            "the body is not valid JSON: expected value at line 1 column 29",
+            "capacity: expected a finite number: expected value at line 1 column 29",
         ),
+        (
+            "{\"client_id\":\"capacity\",\n\"capacity\":1,\"rate_per_sec\" : -Infinity}",
+            "rate_per_sec: expected a finite number: invalid number at line 2 column 32",
+        ),
+        (r#"{"capacity":1,"client_id":NaN}"#, "the body is not valid JSON: expected value at line 1 column 27"),
     ];
     for (body, sentence) in table {
         for (method, path) in [("POST", "/limits/create"), ("PUT", "/limits/update")] {

@@ -77,6 +77,21 @@ async fn the_old_table_may_appear_later(fixture: Fixture) {
     assert_eq!((changes.upserted.len(), changes.deleted.len()), (1, 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_locked_by_whatever_link_it_is_reached() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, link) = (directory.path().join("b.db"), directory.path().join("link.db"));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let open = |path: &std::path::Path| {
+        let config = DatabaseConfig::parse(&format!("sqlite://{}", path.display())).unwrap();
+        async move { Store::open(&config).await }
+    };
+    for (first, second) in [(&link, &file), (&file, &link)] {
+        let _held = open(first).await.unwrap();
+        assert!(matches!(open(second).await.map(|_| ()), Err(StoreError::Locked { .. })));
+    }
+}
+
 #[tokio::test]
 async fn a_sqlite_file_has_one_instance() {
     let fixture = Fixture::sqlite();
