@@ -2,7 +2,7 @@
 //! section 6.3).
 
 use anyhow::{Result, ensure};
-use e2e::{Database, Setup};
+use e2e::{Database, Scripted, Setup};
 
 use crate::{
     bench::Bench,
@@ -215,5 +215,42 @@ async fn a_refusal_comes_instead_of_a_hundred() -> Result<()> {
             ensure!(final_head(&mut raw).await?.status() == 200);
         }
     }
+    Ok(())
+}
+
+/// The backend decides at the head: its client is told so instead of being asked for the body, which goes nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_s_refusal_comes_instead_of_a_hundred() -> Result<()> {
+    let bench = Bench::start().await?;
+    let refusal = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";
+    bench.recorder.reply_early("/large", refusal, Then::Close);
+    let mut raw = bench.connect().await?;
+    raw.send("POST /large HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 38\r\n\r\n").await?;
+    let head = raw.head().await?;
+    ensure!((head.status(), raw.body(&head).await?.as_slice()) == (413, b"no"), "{head:?}");
+    // What follows is the body, or nothing any more; never a request.
+    let _ = raw.send("GET /hidden HTTP/1.1\r\nHost: hidden\r\n\r\n").await;
+    bench.closed(&mut raw).await?;
+    let record = bench.recorder.take().await?;
+    ensure!(record.seen.is_empty() && record.violations.is_empty(), "{record:?}");
+    bench.serves().await
+}
+
+/// A backend that does not know 100 gets the body after a while all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_never_asks_gets_the_body() -> Result<()> {
+    let backend = Scripted::start(|head, mut raw| async move {
+        let body = raw.body(&head).await?;
+        raw.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())).await?;
+        raw.send(body).await
+    })
+    .await?;
+    let bench = Bench::in_front_of(Setup::new(Database::sqlite()?), backend.url()).await?;
+    let mut raw = bench.connect().await?;
+    raw.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await?;
+    ensure!(raw.head().await?.status() == 100);
+    raw.send("hi").await?;
+    ensure!(raw.answer().await?.1 == "hi");
+    ensure!(backend.heads()[0].header("expect") == Some("100-continue"));
     Ok(())
 }

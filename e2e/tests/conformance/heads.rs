@@ -136,9 +136,11 @@ fn expectations() -> Vec<Case> {
         refused("Expect: y", post("Expect: y"), &[417, 400]),
         refused("Expect: two", post("Expect: 100-continue, y"), &[417, 400]),
         refused("Expect: empty", post("Expect:"), &[417, 400]),
-        passed("Expect: 100-continue with its body", post("Expect: 100-continue")).body("hi"),
+        passed("Expect: 100-continue with its body", post("Expect: 100-continue"))
+            .body("hi")
+            .sees("expect", &["100-continue"]),
         passed("Expect: in other case", post("eXpect: 100-Continue")).body("hi"),
-        passed("Expect without a body", with("Expect: 100-continue\r\n")),
+        passed("Expect without a body", with("Expect: 100-continue\r\n")).sees("expect", &[]),
         passed("Expect in HTTP/1.0 is ignored", "GET / HTTP/1.0\r\nHost: h\r\nExpect: 100-continue\r\n\r\n").closed(),
         passed("Max-Forwards on GET stays", with("Max-Forwards: 0\r\n")).sees("max-forwards", &["0"]),
     ]

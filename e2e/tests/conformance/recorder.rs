@@ -123,7 +123,8 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let number = state.connections.fetch_add(1, SeqCst);
-        let mut connection = Connection { stream, state: state.clone(), number, held: Vec::new(), counted: false };
+        let mut connection =
+            Connection { stream, state: state.clone(), number, held: Vec::new(), counted: false, asked: false };
         connections.spawn(async move {
             // A proxy that hangs up is no fault; what it had said is recorded.
             let _ = connection.serve().await;
@@ -139,6 +140,8 @@ struct Connection {
     held: Vec<u8>,
     /// Whether it counts as unfinished.
     counted: bool,
+    /// Whether the body of the request that is coming in was asked for.
+    asked: bool,
 }
 
 impl Connection {
@@ -160,7 +163,10 @@ impl Connection {
         loop {
             match self.parse() {
                 Ok(Some(next)) => return Ok(Some(next)),
-                Ok(None) => self.count(!self.held.is_empty()),
+                Ok(None) => {
+                    self.count(!self.held.is_empty());
+                    self.ask().await?;
+                }
                 Err(violation) => {
                     self.held.clear();
                     lock(&self.state.record).violations.push(violation);
@@ -171,6 +177,17 @@ impl Connection {
                 return Ok(None);
             }
         }
+    }
+
+    /// Says 100 to a request that waits for it.
+    async fn ask(&mut self) -> std::io::Result<()> {
+        let waits =
+            wire::head(&self.held).is_ok_and(|head| head.is_some_and(|(seen, _)| seen.all("expect").len() == 1));
+        if waits && !self.asked {
+            self.asked = true;
+            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        Ok(())
     }
 
     fn parse(&mut self) -> Result<Option<(Seen, Reply)>, String> {
@@ -192,6 +209,7 @@ impl Connection {
     fn note(&mut self, seen: &Seen) {
         lock(&self.state.record).seen.push(Seen { connection: self.number, ..seen.clone() });
         self.count(false);
+        self.asked = false;
     }
 
     fn reply(&self, seen: &Seen) -> Reply {
