@@ -25,9 +25,9 @@ fn scan(bytes: &[u8], piece: usize) -> (usize, Option<Fault>) {
 
 fuzz_target!(|bytes: &[u8]| {
     let (whole, in_bytes) = (scan(bytes, bytes.len().max(1)), scan(bytes, 1));
-    // Behind an upgrade that is refused the whole is shown only once.
+    // What is behind an upgrade that is refused is shown only once by the first. And of a body with a fault as much
+    // passes as was shown before.
     if whole.1.is_some() {
-        assert_eq!(whole.0, in_bytes.0, "{whole:?} {in_bytes:?}");
-        assert!(in_bytes.1.is_some());
+        assert!(whole.0 <= in_bytes.0 && in_bytes.1.is_some(), "{whole:?} {in_bytes:?}");
     }
 });
