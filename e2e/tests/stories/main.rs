@@ -27,6 +27,7 @@ mod import;
 mod legacy;
 mod limits;
 mod logs;
+mod mutual_tls;
 mod operators;
 mod proxy_bodies;
 mod proxy_connections;
