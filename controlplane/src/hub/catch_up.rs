@@ -72,3 +72,56 @@ async fn touched(store: &Store, since: u64, through: u64) -> Option<BTreeSet<Box
     let complete = found.revision >= through;
     complete.then(|| found.client_ids.into_iter().map(Into::into).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{ClientId, Limit},
+        hub::{Fingerprint, Hub},
+        store::DatabaseConfig,
+    };
+
+    async fn store(directory: &tempfile::TempDir) -> Store {
+        let url = format!("sqlite://{}", directory.path().join("b.db").display());
+        Store::open(&DatabaseConfig::parse(&url).unwrap()).await.unwrap()
+    }
+
+    async fn set(store: &Store, id: &str) {
+        let limit = Limit::new(1.0, 1.0).unwrap();
+        store.set_limit(&ClientId::new(id).unwrap(), limit).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn all_who_come_back_together_share_one_step() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory).await;
+        set(&store, "a").await;
+        let held = Hub::new(store.load().await.unwrap()).image().held();
+        set(&store, "b").await;
+        let hub = Hub::new(store.load().await.unwrap());
+        let (first, second) = (hub.catch_up(&store, &held), hub.catch_up(&store, &held));
+        let (first, second) = tokio::join!(first, second);
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert!(Arc::ptr_eq(&first, &second) && first.to == hub.image().held() && first.frames.len() == 1);
+        let other = Held { config_tag: 1, ..held.clone() };
+        assert!(!Arc::ptr_eq(&first, &hub.catch_up(&store, &other).await.unwrap()));
+        assert_eq!(hub.catch_ups.0.lock().unwrap().len(), 1, "what nobody waits for is forgotten");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_cannot_be_built_upon_gets_everything() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory).await;
+        set(&store, "a").await;
+        let hub = Hub::new(store.load().await.unwrap());
+        let now = hub.image().held();
+        for held in [
+            Held { store_id: "other".into(), ..now.clone() },
+            Held { revision: now.revision + 1, ..now.clone() },
+            Held { fingerprint: Fingerprint::from_value(1), ..now.clone() },
+        ] {
+            assert!(hub.catch_up(&store, &held).await.is_none(), "{held:?}");
+        }
+    }
+}
