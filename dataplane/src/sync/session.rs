@@ -200,6 +200,7 @@ mod tests {
         tokio::select! {
             ended = session.run(Box::pin(flood), &shutdown) => panic!("{ended:?}"),
             heartbeat = heard => assert!(heartbeat.is_some()),
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("no heartbeat"),
         }
     }
 }
