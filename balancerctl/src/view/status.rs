@@ -21,6 +21,8 @@ pub(crate) struct StatusView {
     pub(crate) store_id: String,
     pub(crate) revision: u64,
     pub(crate) limits: u64,
+    /// Why changes do not arrive from the database; empty while they do.
+    pub(crate) fault: String,
     pub(crate) replicas: Vec<ReplicaRow>,
     pub(crate) backends: Vec<BackendRow>,
 }
@@ -63,6 +65,7 @@ impl From<Status> for StatusView {
             store_id: status.store_id,
             revision: status.revision,
             limits: status.limits,
+            fault: status.fault,
             replicas: status.replicas.into_iter().map(replica).collect(),
             backends: status.backends.into_iter().map(Into::into).collect(),
         }
@@ -147,7 +150,11 @@ impl StatusView {
         writeln!(out, "control plane  {}, up {}", self.version, span(self.uptime_ms))?;
         writeln!(out, "database       {}, {available}, store {}", self.database, self.store_id)?;
         writeln!(out, "revision       {}", self.revision)?;
-        Ok(writeln!(out, "limits         {}", self.limits)?)
+        writeln!(out, "limits         {}", self.limits)?;
+        if !self.fault.is_empty() {
+            writeln!(out, "fault          {}", self.fault)?;
+        }
+        Ok(())
     }
 }
 
