@@ -16,7 +16,7 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The database cannot be opened or brought up to date. Exit code 1.
+    /// The database cannot be opened or brought up to date. Exit code 1; 64 if the configuration does not fit it.
     #[error("database {database}: {source}")]
     Store {
         /// The database, without its password.
@@ -32,6 +32,9 @@ pub enum Error {
 impl Error {
     /// What the process should exit with.
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Config(_)) { 64 } else { 1 }
+        match self {
+            Self::Config(_) | Self::Store { source: StoreError::Invalid(_), .. } => 64,
+            _ => 1,
+        }
     }
 }

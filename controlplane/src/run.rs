@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     AdminTls, Error, Listeners,
-    config::{AdminConfig, Config},
+    config::{AdminConfig, Config, DEFAULT_PATH},
+    domain::{Invalid, Source},
     health::{self, HealthBook},
     hub::{self, Hub},
     metrics::Metrics,
@@ -156,6 +157,9 @@ async fn follow_file(
 }
 
 async fn reconcile(store: &Store, config: &Config) -> Result<(), StoreError> {
+    if config.file.is_none() && config.backends.is_empty() {
+        refuse_to_forget(store).await?;
+    }
     let done = store.reconcile(&config.backends, &config.settings).await?;
     let (revision, added, changed, removed) = (done.revision, done.added, done.changed, done.removed);
     tracing::info!(
@@ -167,6 +171,19 @@ async fn reconcile(store: &Store, config: &Config) -> Result<(), StoreError> {
         "backends and settings applied"
     );
     Ok(())
+}
+
+/// A control plane that was merely started in another directory must not take the backends away from all data planes.
+async fn refuse_to_forget(store: &Store) -> Result<(), StoreError> {
+    let of_file = store.list_backends().await?.into_iter().filter(|b| b.source == Source::File).count();
+    if of_file == 0 {
+        return Ok(());
+    }
+    let expected = format!(
+        "expected a configuration file: there is none at {DEFAULT_PATH} in this directory, and the database holds \
+         {of_file} backends of one; start where it is, or name it with --config FILE"
+    );
+    Err(StoreError::Invalid(Invalid { field: "config", expected }))
 }
 
 /// Loading the configuration has read the files again; only whether there is TLS at all is decided at start.

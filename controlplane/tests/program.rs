@@ -49,7 +49,7 @@ fn exit_codes_say_whose_fault_it_is() {
     assert!(stderr(&nowhere).contains("/nowhere/b.db: its directory does not exist"), "{}", stderr(&nowhere));
     let unreadable = run(dir.path(), &["--admin-port", "0", "--database-url", "postgres://127.0.0.1:1/b"]);
     assert_eq!(unreadable.status.code(), Some(1));
-    assert!(stderr(&unreadable).contains("controlplane: database postgres://127.0.0.1/b: "), "{}", stderr(&unreadable));
+    assert!(stderr(&unreadable).contains("controlplane: database postgres://127.0.0.1:1/b: "), "{}", stderr(&unreadable));
 }
 
 #[test]
@@ -80,6 +80,19 @@ fn a_misspelt_log_level_is_refused() {
         assert!(stderr(&output).contains("expected one of off, error, warn"), "{}", stderr(&output));
     }
     assert_eq!(run(dir.path(), &["--validate", "--log-level", "INFO,controlplane::hub=debug"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_start_without_the_file_does_not_take_its_backends_away() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), "backend_list: [{ backend_url: 'http://127.0.0.1:1' }]").unwrap();
+    let mut process = Process::start(dir.path());
+    process.line("\"listening\"");
+    process.signal("-TERM");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    let elsewhere = run(dir.path(), &["--admin-port", "0"]);
+    assert_eq!(elsewhere.status.code(), Some(64), "{}", stderr(&elsewhere));
+    assert!(stderr(&elsewhere).contains("the database holds 1 backends of one"), "{}", stderr(&elsewhere));
 }
 
 #[test]

@@ -98,8 +98,11 @@ impl fmt::Display for DatabaseConfig {
         match self {
             Self::Sqlite { path } => write!(f, "sqlite://{}", path.display()),
             Self::Postgres(postgres) => {
-                let hosts = postgres.connection.get_hosts().iter().map(|host| match host {
-                    tokio_postgres::config::Host::Tcp(name) => name.clone(),
+                let ports = postgres.connection.get_ports();
+                // One port stands for all hosts, as in libpq.
+                let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+                let hosts = postgres.connection.get_hosts().iter().enumerate().map(|(index, host)| match host {
+                    tokio_postgres::config::Host::Tcp(name) => format!("{name}:{}", port(index)),
                     tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
                 });
                 let hosts = hosts.collect::<Vec<_>>().join(",");
@@ -116,6 +119,7 @@ fn bad_url(expected: String) -> Invalid {
 /// Takes out `sslmode` and `sslrootcert`, half of which tokio-postgres does not know, and leaves it the rest.
 fn parse_postgres(url: &str) -> Result<DatabaseConfig, Invalid> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    check_user_info(base)?;
     let (mut tls_mode, mut root_cert, mut rest) = (TlsMode::default(), None, Vec::new());
     for (pair, (key, value)) in query.split('&').zip(url::form_urlencoded::parse(query.as_bytes())) {
         match &*key {
@@ -132,6 +136,18 @@ fn parse_postgres(url: &str) -> Result<DatabaseConfig, Invalid> {
     connection.application_name("balancer").connect_timeout(CONNECT_TIMEOUT);
     connection.keepalives_idle(Duration::from_secs(10)).tcp_user_timeout(Duration::from_secs(10));
     Ok(DatabaseConfig::Postgres(Box::new(PostgresConfig { connection, tls_mode, root_cert })))
+}
+
+/// A raw `@` or `/` in a password would make the rest of it a host, which is looked up and logged.
+fn check_user_info(base: &str) -> Result<(), Invalid> {
+    let after_scheme = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let authority = after_scheme.split('/').next().unwrap_or_default();
+    let (in_all, in_authority) = (after_scheme.matches('@').count(), authority.matches('@').count());
+    if in_all > 1 || in_all != in_authority {
+        let expected = "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE; in a user name or password write @ as %40, / as %2F and % as %25";
+        return Err(bad_url(expected.into()));
+    }
+    Ok(())
 }
 
 /// An error with what caused it: tokio-postgres keeps the telling half in the source.
@@ -178,8 +194,18 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let config = DatabaseConfig::parse("postgres://me:secret@db/b").unwrap();
-        assert_eq!(config.to_string(), "postgres://db/b");
+        assert_eq!(config.to_string(), "postgres://db:5432/b");
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_password_that_would_become_a_host_is_refused() {
+        for raw in ["postgres://me:se@cret@db/b", "postgres://me:se/cret@db/b", "postgres://me:a@b/c@db/b"] {
+            let error = DatabaseConfig::parse(raw).unwrap_err();
+            assert!(error.expected.contains("%40") && !error.expected.contains("cret"), "{error}");
+        }
+        let config = postgres("postgres://me:se%40cr%2Fet@db/b").connection;
+        assert_eq!(config.get_password(), Some(&b"se@cr/et"[..]));
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn legacy_variables_make_a_database_url() {
     };
     let args = Args { pg, ..Args::default() };
     let config = load("database: { url: 'sqlite://x.db' }", args.clone()).unwrap();
-    assert_eq!(config.database.to_string(), "postgres://db/limits");
+    assert_eq!(config.database.to_string(), "postgres://db:5432/limits");
     let url = Some(Secret("sqlite://y.db".into()));
     let config = load("", Args { database_url: url, ..args }).unwrap();
     assert_eq!(config.database.to_string(), "sqlite://y.db");

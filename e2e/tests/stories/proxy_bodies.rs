@@ -107,11 +107,13 @@ async fn a_backend_may_answer_before_it_has_read_the_body() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_is_said_before_the_body_is_sent() -> Result<()> {
     let (_deployment, mut raw) = deployment().await?;
-    raw.send("POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").await?;
+    // The backend reads the body before it answers here; /echo would answer first, and never ask.
+    raw.send("POST /read HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").await?;
     assert_eq!(raw.head().await?.status(), 100);
     raw.send("hello").await?;
     let (head, body) = raw.answer().await?;
-    assert_eq!((head.status(), body.as_str()), (200, "hello"));
+    assert_eq!(head.status(), 200);
+    assert!(body.contains(r#""body": "hello""#), "{body}");
     Ok(())
 }
 
