@@ -63,6 +63,9 @@ pub(crate) enum CommonProblems {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only its documentation is used")]
 pub(crate) enum WriteProblems {
+    /// A browser sent it for a page of another site
+    #[response(status = 403, content_type = "application/problem+json")]
+    CrossSite(ProblemBody),
     /// The database's disk is full
     #[response(status = 507, content_type = "application/problem+json")]
     Full(ProblemBody),

@@ -133,6 +133,11 @@ async fn follow_file(
             () = shutdown.cancelled() => return,
             // Nobody reloads; the interval's sender must live on all the same.
             next = reload.recv(), if !reload.is_closed() || !reload.is_empty() => if let Some(next) = next {
+                if next.backends.is_empty() && !current.backends.is_empty() {
+                    // An editor that has emptied the file and not yet written it looks just like that.
+                    tracing::warn!("reload: the file has no backends any more; the configuration stays as it was (to remove the last one, restart)");
+                    continue;
+                }
                 warn_of_what_needs_a_restart(&current, &next);
                 adopt_certificates(tls.as_ref(), next.admin.tls.as_ref());
                 waiting = Some(next);

@@ -27,6 +27,7 @@ pub(crate) fn app(plane: Plane, registry: Registry, token: Option<Token>) -> Rou
         .fallback(gate::unknown_path)
         .method_not_allowed_fallback(gate::wrong_method)
         .layer(middleware::from_fn_with_state(token, gate::authenticate))
+        .layer(middleware::from_fn(gate::same_site))
         .layer(middleware::from_fn_with_state(metrics, gate::count))
 }
 

@@ -49,7 +49,11 @@ fn exit_codes_say_whose_fault_it_is() {
     assert!(stderr(&nowhere).contains("/nowhere/b.db: its directory does not exist"), "{}", stderr(&nowhere));
     let unreadable = run(dir.path(), &["--admin-port", "0", "--database-url", "postgres://127.0.0.1:1/b"]);
     assert_eq!(unreadable.status.code(), Some(1));
-    assert!(stderr(&unreadable).contains("controlplane: database postgres://127.0.0.1:1/b: "), "{}", stderr(&unreadable));
+    assert!(
+        stderr(&unreadable).contains("controlplane: database postgres://127.0.0.1:1/b: "),
+        "{}",
+        stderr(&unreadable)
+    );
 }
 
 #[test]

@@ -17,11 +17,22 @@ pub fn to_http1<B>(request: &mut Request<B>) -> Result<(), Fault> {
     }
     // hyper has no 100 for HTTP/2, so nothing may wait for one.
     request.headers_mut().remove(header::EXPECT);
+    check_length(request)?;
     set_host(request)?;
     set_target(request)?;
     join_cookies(request);
     *request.version_mut() = Version::HTTP_11;
     Ok(())
+}
+
+/// One Content-Length, of digits: hyper takes it again and again if it says the same.
+fn check_length<B>(request: &Request<B>) -> Result<(), Fault> {
+    let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (None, _) => Ok(()),
+        (Some(length), None) if length.as_bytes().iter().all(u8::is_ascii_digit) => Ok(()),
+        _ => Err(Fault::ContentLength),
+    }
 }
 
 /// `:authority` becomes Host; both may be given if they name the same place.
@@ -96,6 +107,8 @@ mod tests {
             ("GET", "/", &[("host", "a"), ("host", "a")], Fault::Host),
             ("GET", "/", &[("host", "a b")], Fault::Host),
             ("GET", "http://h/", &[("expect", "y")], Fault::Expectation),
+            ("POST", "http://h/", &[("content-length", "3"), ("content-length", "3")], Fault::ContentLength),
+            ("POST", "http://h/", &[("content-length", "3, 3")], Fault::ContentLength),
         ] {
             assert_eq!(to_http1(&mut request(method, uri, headers)), Err(fault), "{method} {uri} {headers:?}");
         }

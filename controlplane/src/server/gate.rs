@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -24,9 +24,24 @@ pub(super) async fn authenticate(State(token): State<Option<Arc<Token>>>, reques
     }
 }
 
+/// Keeps a page that the operator's browser shows from using a port that only this machine reaches: browsers say so when a
+/// request comes from another site's page (Fetch Metadata, W3C). Other programs do not send the header.
+pub(super) async fn same_site(request: Request, next: Next) -> Response {
+    // What only reads is safe: the page does not get to see the answer.
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_foreign = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    if is_foreign && !reads {
+        return Problem::new(StatusCode::FORBIDDEN, "a request from another site's page is refused").into_response();
+    }
+    next.run(request).await
+}
+
 fn refuse(headers: &HeaderMap) -> Response {
     if is_grpc(headers) {
-        return tonic::Status::unauthenticated("send metadata `authorization: Bearer TOKEN`").into_http();
+        return tonic::Status::unauthenticated(
+            "send metadata `authorization: Bearer TOKEN` (dataplane and balancerctl: --token or BALANCER_TOKEN)",
+        )
+        .into_http();
     }
     let problem = Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN");
     ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()

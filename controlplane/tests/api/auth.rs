@@ -26,6 +26,20 @@ async fn rest_and_metrics_ask_for_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_changes_nothing() {
+    let running = Running::start("").await;
+    let body = br#"{"client_id":"a","capacity":1,"rate_per_sec":1}"#;
+    let create =
+        |site| format!("POST /limits/create HTTP/1.1\r\nContent-Length: {}\r\nSec-Fetch-Site: {site}", body.len());
+    let refused = send(running.address, &create("cross-site"), body).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.problem().contains("another site"));
+    assert_eq!(get(running.address, "/limits/get?client_id=a").await.status, 404);
+    assert_eq!(send(running.address, &create("same-origin"), body).await.status, 201);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn probes_and_documentation_are_open() {
     let running = Running::start(YAML).await;
     for path in ["/healthz", "/readyz", "/openapi.json", "/docs/"] {

@@ -33,3 +33,17 @@ async fn a_bad_file_changes_nothing() {
     drop(replica);
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_emptied_takes_no_backend_away() {
+    let running = Running::start("backend_list: [{ backend_url: http://127.0.0.1:1 }]").await;
+    let mut replica = Replica::connect(running.channel()).await;
+    assert_eq!(replica.step().await[0].pool.as_ref().unwrap().backends.len(), 1);
+    running.reload("").await.unwrap();
+    running.reload("backend_list: [{ backend_url: http://127.0.0.1:2 }]").await.unwrap();
+    // Reloads are taken in order: had the empty one counted, it would have been a step of its own.
+    let backends = &replica.step().await[0].pool.as_ref().unwrap().backends.clone();
+    assert_eq!(backends.iter().map(|b| b.url.as_str()).collect::<Vec<_>>(), ["http://127.0.0.1:2"]);
+    drop(replica);
+    running.stop().await;
+}

@@ -51,7 +51,9 @@ pub(crate) fn wants_websocket<B>(request: &Request<B>) -> bool {
         let values = request.headers().get_all(name).iter();
         values.flat_map(|v| v.as_bytes().split(|b| *b == b',')).any(|t| t.trim_ascii().eq_ignore_ascii_case(token))
     };
+    // In HTTP/1.0 there is no Upgrade (RFC 9110 section 7.8).
     request.headers().contains_key(header::UPGRADE)
+        && request.version() != http::Version::HTTP_10
         && request.method() == http::Method::GET
         && says(header::UPGRADE, b"websocket")
         && says(header::CONNECTION, b"upgrade")

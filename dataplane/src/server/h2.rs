@@ -29,7 +29,8 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<(
     let idle = worker.timers.deadline();
     idle.set(worker.options.header_timeout);
     let proxy = Proxy::new(worker.clone(), opened.peer, opened.scheme, opened.stream.is_refused());
-    let handler = Rc::new(Handler { worker: worker.clone(), proxy, idle: idle.clone(), active: Cell::new(0) });
+    let (begun, active) = (Cell::new(false), Cell::new(0));
+    let handler = Rc::new(Handler { worker: worker.clone(), proxy, idle: idle.clone(), begun, active });
     let connection =
         builder().serve_connection(TokioIo::new(opened.stream), service_fn(|request| handler.clone().handle(request)));
     let mut connection = pin!(connection);
@@ -38,6 +39,10 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<(
         result = connection.as_mut() => return result,
         () = worker.shutdown.cancelled() => {}
         () = idle.passed() => {}
+    }
+    if !handler.begun.get() {
+        // Not one request within the time for a head.
+        return Ok(());
     }
     connection.as_mut().graceful_shutdown();
     idle.set(worker.options.client_idle_timeout);
@@ -69,6 +74,8 @@ struct Handler {
     proxy: Proxy,
     /// Set while no request is being answered.
     idle: Arc<Deadline>,
+    /// There has been a request.
+    begun: Cell<bool>,
     active: Cell<usize>,
 }
 
@@ -98,6 +105,7 @@ struct Active(Rc<Handler>);
 
 impl Active {
     fn begin(handler: Rc<Handler>) -> Self {
+        handler.begun.set(true);
         handler.active.set(handler.active.get() + 1);
         handler.idle.clear();
         Self(handler)

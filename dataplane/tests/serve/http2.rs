@@ -1,7 +1,12 @@
 //! HTTP/2 from clients.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use dataplane::limit::Limit;
+use dataplane::{
+    limit::Limit,
+    server::{ProxyOptions, ServeOptions},
+};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http2};
@@ -85,4 +90,15 @@ async fn shutdown_ends_an_idle_connection() {
     assert_eq!(sender.send_request(post("/", "")).await.unwrap().status(), 200);
     plane.shut_down();
     tokio::task::spawn_blocking(|| plane.join()).await.unwrap();
+}
+
+#[test]
+fn a_connection_without_a_request_is_let_go_after_the_time_for_a_head() {
+    let (address, _) = backend::start(backend::ok);
+    let header_timeout = Duration::from_millis(100);
+    let proxy = ProxyOptions { header_timeout, ..ProxyOptions::default() };
+    let plane = Plane::start_with(&[address], None, ServeOptions { proxy, ..ServeOptions::default() });
+    let mut client = plane.connect();
+    // Long before an idle connection would.
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").rest();
 }

@@ -1,7 +1,7 @@
 //! A data plane's proxy port over a fixed snapshot.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
     thread::JoinHandle,
@@ -159,8 +159,11 @@ impl Client {
     /// Everything up to the close of the connection, however it is closed.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = Vec::new();
-        // A reset also ends it; what came before counts.
-        let _ = self.0.read_to_end(&mut rest);
+        match self.0.read_to_end(&mut rest) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("the connection stays open"),
+            // A reset also ends it; what came before counts.
+            _ => {}
+        }
         String::from_utf8_lossy(&rest).into_owned()
     }
 
