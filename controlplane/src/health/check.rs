@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -20,17 +21,39 @@ pub(super) struct Outcome {
     pub(super) reason: String,
 }
 
-/// Asks the backend once, within its time-out.
-pub(super) async fn check(backend: &BackendSpec) -> Outcome {
+/// Why there is no answer.
+enum Fault {
+    /// The backend's, in a sentence.
+    Backend(String),
+    /// We have no file descriptor to ask with.
+    Ours(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        let exhausted = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        if exhausted.contains(&error.raw_os_error()) { Self::Ours(error) } else { Self::Backend(io_reason(&error)) }
+    }
+}
+
+impl From<hyper::Error> for Fault {
+    fn from(error: hyper::Error) -> Self {
+        Self::Backend(http_reason(&error))
+    }
+}
+
+/// Asks the backend once, within its time-out. `Err`: the check could not be made, which says nothing of the backend.
+pub(super) async fn check(backend: &BackendSpec) -> io::Result<Outcome> {
     let rule = &backend.health_check;
     let start = Instant::now();
     let answer = timeout(Duration::from_millis(rule.timeout_ms.into()), ask(backend)).await;
     let took_ms = start.elapsed().as_millis();
-    match answer {
+    Ok(match answer {
         Ok(Ok(status)) => judge_status(rule, status, took_ms),
-        Ok(Err(reason)) => Outcome { success: false, reason },
+        Ok(Err(Fault::Backend(reason))) => Outcome { success: false, reason },
+        Ok(Err(Fault::Ours(error))) => return Err(error),
         Err(_) => Outcome { success: false, reason: format!("timeout after {} ms", rule.timeout_ms) },
-    }
+    })
 }
 
 fn judge_status(rule: &HealthCheck, status: u16, took_ms: u128) -> Outcome {
@@ -41,11 +64,10 @@ fn judge_status(rule: &HealthCheck, status: u16, took_ms: u128) -> Outcome {
     Outcome { success: false, reason: format!("status {status}, expected {low}-{high}") }
 }
 
-async fn ask(backend: &BackendSpec) -> Result<u16, String> {
-    let stream = TcpStream::connect(backend.url.authority()).await.map_err(|e| io_reason(&e))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| http_reason(&e))?;
-    let request = request(backend).map_err(|e| format!("cannot ask: {e}"))?;
+async fn ask(backend: &BackendSpec) -> Result<u16, Fault> {
+    let stream = TcpStream::connect(backend.url.authority()).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request = request(backend).map_err(|e| Fault::Backend(format!("cannot ask: {e}")))?;
     // The connection is driven here and dropped with the answer's head: nobody reads the body.
     tokio::pin!(connection);
     let answer = sender.send_request(request);
@@ -55,10 +77,10 @@ async fn ask(backend: &BackendSpec) -> Result<u16, String> {
         answer = &mut answer => answer,
         ended = &mut connection => match ended {
             Ok(()) => answer.await,
-            Err(error) => return Err(http_reason(&error)),
+            Err(error) => return Err(error.into()),
         },
     };
-    answer.map(|answer| answer.status().as_u16()).map_err(|e| http_reason(&e))
+    Ok(answer?.status().as_u16())
 }
 
 fn request(backend: &BackendSpec) -> Result<Request<Empty<Bytes>>, http::Error> {
@@ -88,5 +110,18 @@ fn http_reason(error: &hyper::Error) -> String {
             "closed the connection without an answer".into()
         }
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_not_blamed_for_our_want_of_descriptors() {
+        let fault = |errno: Errno| Fault::from(io::Error::from(errno));
+        assert!(matches!(fault(Errno::MFILE), Fault::Ours(_)));
+        assert!(matches!(fault(Errno::NFILE), Fault::Ours(_)));
+        assert!(matches!(fault(Errno::CONNREFUSED), Fault::Backend(reason) if reason == "connection refused"));
     }
 }

@@ -133,7 +133,10 @@ impl Checker {
                 () = self.stop.cancelled() => return,
                 outcome = check(&self.spec) => outcome,
             };
-            self.enter(&mut judge, outcome);
+            match outcome {
+                Ok(outcome) => self.enter(&mut judge, outcome),
+                Err(error) => tracing::debug!(backend = self.spec.url.as_str(), %error, "health check not made"),
+            }
             if self.stop.run_until_cancelled(pause(&mut self.interval)).await.is_none() {
                 return;
             }
