@@ -194,7 +194,7 @@ fn a_plane_that_fails_stops_the_other() {
     let output = command(folder.path(), &args).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("balancer: control plane: ") && said.contains("postgres://127.0.0.1/balancer"), "{said}");
+    assert!(said.contains("balancer: control plane: ") && said.contains("postgres://127.0.0.1:1/balancer"), "{said}");
 }
 
 #[test]
