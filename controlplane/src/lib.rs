@@ -3,6 +3,7 @@
 mod auth;
 pub mod config;
 mod convert;
+mod descriptors;
 pub mod domain;
 mod error;
 mod grpc;
@@ -20,6 +21,7 @@ mod run;
 mod server;
 pub mod signals;
 pub mod store;
+mod tally;
 mod tls;
 
 pub use auth::Token;

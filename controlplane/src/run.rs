@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     AdminTls, Error, Listeners,
     config::{AdminConfig, Config, DEFAULT_PATH},
+    descriptors,
     domain::{Invalid, Source},
     health::{self, HealthBook},
     hub::{self, Hub},
@@ -21,7 +22,7 @@ use crate::{
     plane::Plane,
     probe::{self, Probe},
     replicas::Replicas,
-    server::{self, Handshake, Port},
+    server::{self, Handshake, Patience, Port, Seats},
     store::{Store, StoreError},
     tls,
 };
@@ -49,6 +50,7 @@ pub async fn run(
     reload: mpsc::Receiver<Config>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    descriptors::raise_limit();
     let database = config.database.to_string();
     let fault = |source: StoreError| Error::Store { database: database.clone(), source };
     match &config.file {
@@ -79,10 +81,13 @@ fn ports(listeners: Listeners, plane: &Plane, registry: Registry, admin: &AdminC
     let Listeners { admin: listener, internal } = listeners;
     let tls = admin.tls.clone().map(|tls| Handshake { tls, metrics: plane.metrics.clone() });
     let app = server::app(plane.clone(), registry, admin.token.clone());
-    let admin = Port { name: "admin", listener, tls, app };
+    let seats = Some(Seats::new(admin.max_connections, plane.metrics.clone()));
+    let admin = Port { name: "admin", listener, tls, seats, patience: Patience::default(), app };
     let internal = internal.map(|internal| {
         let app = server::internal_app(plane.clone(), internal.token().clone());
-        Port { name: "internal", listener: internal.listener, tls: None, app }
+        // Whoever floods the admin port does not part the planes.
+        let (tls, seats, patience) = (None, None, Patience::default());
+        Port { name: "internal", listener: internal.listener, tls, seats, patience, app }
     });
     [admin].into_iter().chain(internal).collect()
 }

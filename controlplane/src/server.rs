@@ -1,9 +1,12 @@
 //! The admin port: gRPC, REST, metrics and health on one listener.
 
-mod first_words;
+mod answering;
 mod gate;
 mod handshake;
+mod heard;
 mod pages;
+mod pulse;
+mod seats;
 mod serve;
 
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use axum::{Router, middleware};
 use prometheus_client::registry::Registry;
 
 pub(crate) use handshake::Handshake;
+pub(crate) use pulse::Patience;
+pub(crate) use seats::Seats;
 pub(crate) use serve::{Port, serve};
 
 use crate::{Token, grpc, openapi, plane::Plane, rest};

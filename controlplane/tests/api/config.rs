@@ -115,7 +115,7 @@ fn errors_name_file_line_key_value_and_what_was_expected() {
         ("admin:\n  host: localhost\n  tokn: x", "config.yaml:3: admin.tokn: unknown key; did you mean token?"),
         (
             "admin: { zzzzzz: 1 }",
-            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token, tls",
+            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token, max_connections, tls",
         ),
         ("server: 7", "config.yaml:1: server: expected a mapping, got 7"),
         ("server: { port: 8080.5 }", "config.yaml:1: server.port: expected a whole number from 0 to 65535, got 8080.5"),
