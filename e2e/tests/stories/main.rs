@@ -17,6 +17,7 @@ macro_rules! on_both_databases {
     };
 }
 
+mod admin_flood;
 mod backend_lost;
 mod bad_backends;
 mod bad_input;
