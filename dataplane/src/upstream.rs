@@ -8,6 +8,7 @@ mod body;
 mod connect;
 mod expect;
 mod idle;
+mod stream;
 
 use std::{
     future::{Future, poll_fn},
@@ -22,12 +23,12 @@ use hyper::{
     client::conn::{TrySendError, http1},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 pub(crate) use body::RequestBody;
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use expect::hold_until_asked;
 pub(crate) use idle::IdlePool;
+pub(crate) use stream::BackendStream;
 
 /// An open HTTP/1.1 connection to a backend, with at most one request on it at a time.
 pub(crate) struct Upstream {
@@ -37,7 +38,7 @@ pub(crate) struct Upstream {
 
 /// The half that does the I/O. Boxed: it moves between the pool and requests.
 struct Io {
-    connection: Box<http1::Connection<TokioIo<TcpStream>, RequestBody>>,
+    connection: Box<http1::Connection<TokioIo<BackendStream>, RequestBody>>,
     /// hyper has finished with it; it must not be polled again.
     finished: bool,
 }
@@ -77,7 +78,7 @@ impl Upstream {
     }
 
     /// After 101: the socket, and what was read beyond the head.
-    pub(crate) async fn into_tunnel(mut self) -> (TcpStream, Bytes) {
+    pub(crate) async fn into_tunnel(mut self) -> (BackendStream, Bytes) {
         // hyper lets go of a connection when its future ends.
         poll_fn(|cx| self.io.drive(cx)).await;
         let parts = self.io.connection.into_parts();

@@ -109,7 +109,7 @@ impl Forward<'_> {
                 done => return done,
             }
         }
-        match upstream::connect(&backend.authority, self.worker.options.connect_timeout).await {
+        match upstream::connect(backend, &self.snapshot.backend_tls, self.worker.options.connect_timeout).await {
             Ok(fresh) => {
                 backend.state.connected(clock::now());
                 self.exchange(fresh, outgoing).await
@@ -180,7 +180,7 @@ fn connect_failed(backend: &Backend, error: &ConnectError, outgoing: Outgoing) -
     tracing::debug!(backend = %backend.authority, %error, "cannot connect to backend");
     let reason = match error {
         ConnectError::Timeout => OwnAnswer::Timeout,
-        ConnectError::Io(_) => OwnAnswer::ConnectFailed,
+        ConnectError::Io(_) | ConnectError::Tls(_) => OwnAnswer::ConnectFailed,
         ConnectError::Exhausted(_) => {
             return Failed { reason: OwnAnswer::TooManyConnections, blame: None, again: None };
         }

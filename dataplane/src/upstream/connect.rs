@@ -10,8 +10,14 @@ use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
-use super::{Io, Upstream};
+use super::{BackendStream, Io, Upstream};
+use crate::{
+    backend_tls::{BackendTls, server_name},
+    clock,
+    pool::{Backend, Scheme},
+};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +25,9 @@ pub(crate) enum ConnectError {
     /// The name did not resolve, or the backend refused.
     #[error("{0}")]
     Io(io::Error),
+    /// The backend does not speak TLS, or is not who it should be.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     /// There is no file descriptor left for the connection: not the backend's fault.
     #[error("{0}")]
     Exhausted(io::Error),
@@ -37,11 +46,9 @@ impl From<io::Error> for ConnectError {
 /// Largest head of a response, in bytes, and hyper's read buffer for it.
 const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
-/// Resolves and connects, trying each address in turn, all within `limit`.
-pub(crate) async fn connect(authority: &Authority, limit: Duration) -> Result<Upstream, ConnectError> {
-    let stream = timeout(limit, open(authority)).await.map_err(|_| ConnectError::Timeout)??;
-    // A failure costs latency, not correctness.
-    let _ = stream.set_nodelay(true);
+/// Opens a connection for HTTP/1.1.
+pub(crate) async fn connect(backend: &Backend, tls: &BackendTls, limit: Duration) -> Result<Upstream, ConnectError> {
+    let stream = open(backend, tls.offering_http1(), limit).await?;
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
         .handshake(TokioIo::new(stream))
@@ -50,7 +57,38 @@ pub(crate) async fn connect(authority: &Authority, limit: Duration) -> Result<Up
     Ok(Upstream { sender, io: Io { connection: Box::new(connection), finished: false } })
 }
 
-async fn open(authority: &Authority) -> io::Result<TcpStream> {
+/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so; all within `limit`.
+pub(crate) async fn open(
+    backend: &Backend,
+    tls: &TlsConnector,
+    limit: Duration,
+) -> Result<BackendStream, ConnectError> {
+    let opened = timeout(limit, async {
+        let stream = open_plain(&backend.authority).await?;
+        // A failure costs latency, not correctness.
+        let _ = stream.set_nodelay(true);
+        match backend.scheme {
+            Scheme::Http | Scheme::H2c => Ok(BackendStream::Plain(stream)),
+            Scheme::Https => secure(&backend.authority, tls, stream).await,
+        }
+    });
+    let opened = opened.await.unwrap_or(Err(ConnectError::Timeout));
+    if let Err(error @ ConnectError::Tls(_)) = &opened
+        && backend.state.is_news(clock::now())
+    {
+        tracing::warn!(backend = backend.url(), reason = %error, "backend refused: it is not who it should be");
+    }
+    opened
+}
+
+async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<BackendStream, ConnectError> {
+    // It was looked at when the pool came.
+    let name = server_name(authority).ok_or_else(|| ConnectError::Tls(io::ErrorKind::InvalidInput.into()))?;
+    let secured = tls.connect(name, stream).await.map_err(ConnectError::Tls)?;
+    Ok(BackendStream::Tls(Box::new(secured)))
+}
+
+async fn open_plain(authority: &Authority) -> io::Result<TcpStream> {
     let port = authority.port_u16().unwrap_or(80);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = host.parse() {
