@@ -102,7 +102,7 @@ impl Metrics {
             | StoreError::NotFound(_)
             | StoreError::BackendInFile(_)
             | StoreError::Invalid(_) => return,
-            StoreError::Unavailable(_) => "unavailable",
+            StoreError::Unavailable(_) | StoreError::Refused(_) => "unavailable",
             StoreError::Full(_) => "full",
             _ => "internal",
         };

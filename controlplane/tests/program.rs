@@ -47,13 +47,50 @@ fn exit_codes_say_whose_fault_it_is() {
     let nowhere = run(dir.path(), &["--admin-port", "0", "--database-url", "sqlite:///nowhere/b.db"]);
     assert_eq!(nowhere.status.code(), Some(64));
     assert!(stderr(&nowhere).contains("/nowhere/b.db: its directory does not exist"), "{}", stderr(&nowhere));
-    let unreadable = run(dir.path(), &["--admin-port", "0", "--database-url", "postgres://127.0.0.1:1/b"]);
-    assert_eq!(unreadable.status.code(), Some(1));
-    assert!(
-        stderr(&unreadable).contains("controlplane: database postgres://127.0.0.1:1/b: "),
-        "{}",
-        stderr(&unreadable)
-    );
+}
+
+#[test]
+fn what_waiting_does_not_mend_ends_the_start_with_a_sentence() {
+    // Asks everybody for a password but the user who makes the roles.
+    let host =
+        ["local all all trust", "host all postgres 127.0.0.1/32 trust", "host all all 127.0.0.1/32 scram-sha-256"];
+    let options = test_postgres::Options { hba: host.map(str::to_owned).into(), ..Default::default() };
+    let cluster = test_postgres::Cluster::start_with(&options).unwrap();
+    cluster.execute("CREATE ROLE me LOGIN PASSWORD 'right'").unwrap();
+    let (dir, address) = (TempDir::new().unwrap(), format!("127.0.0.1:{}", cluster.port()));
+    for (url, said) in [
+        (
+            format!("postgres://me:wrong@{address}/postgres"),
+            "the server refused the password of user \"me\": correct it in",
+        ),
+        (format!("postgres://me@{address}/postgres"), "the server asks for a password of user \"me\": set it in"),
+        (format!("postgres://postgres@{address}/none"), "the server has no database \"none\": create it, or name"),
+        (
+            format!("postgres://postgres@{address}/postgres?sslmode=require"),
+            "the server does not speak TLS, and database.sslmode",
+        ),
+    ] {
+        let ended = run(dir.path(), &["--admin-port", "0", "--database-url", &url]);
+        assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+        let last = stderr(&ended).lines().last().unwrap().to_owned();
+        assert!(last.starts_with(&format!("controlplane: database postgres://{address}/")), "{last}");
+        assert!(last.contains(said) && !last.contains("does not answer") && !last.contains("wrong"), "{last}");
+    }
+}
+
+#[test]
+fn a_start_without_a_database_waits_and_a_signal_ends_it_at_once() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), "database: { url: 'postgres://me:secret@127.0.0.1:1/b' }").unwrap();
+    let mut process = Process::start(dir.path());
+    let waiting = process.line("waiting for the database");
+    let error = waiting["error"].as_str().unwrap();
+    assert!(error.starts_with("the database does not answer: ") && !error.contains("secret"), "{error}");
+    process.line("\"listening\"");
+    let asked = std::time::Instant::now();
+    process.signal("-TERM");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert!(asked.elapsed().as_secs() < 3, "{:?}", asked.elapsed());
 }
 
 #[test]

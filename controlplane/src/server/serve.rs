@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 use super::{
     answering::Answering,
+    front::Front,
     handshake::Handshake,
     heard::Heard,
     pulse::{Patience, Pulse},
@@ -42,17 +43,17 @@ pub(crate) struct Port {
     /// `None`: any number of connections.
     pub(crate) seats: Option<Arc<Seats>>,
     pub(crate) patience: Patience,
-    pub(crate) app: Router,
+    pub(crate) front: Front,
 }
 
 /// Serves the port until `shutdown`, then finishes what is in flight.
 pub(crate) async fn serve(port: Port, shutdown: CancellationToken) {
-    let Port { name, listener, tls, seats, patience, app } = port;
+    let Port { name, listener, tls, seats, patience, front } = port;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(listener = name, %address, tls = tls.is_some(), "listening");
     }
     let (open, cut) = (TaskTracker::new(), CancellationToken::new());
-    let speaker = Speaker { builder: builder(), app, tls, patience, shutdown: shutdown.clone(), cut: cut.clone() };
+    let speaker = Speaker { builder: builder(), front, tls, patience, shutdown: shutdown.clone(), cut: cut.clone() };
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => match seat(seats.as_ref(), peer) {
@@ -106,7 +107,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 #[derive(Clone)]
 struct Speaker {
     builder: auto::Builder<TokioExecutor>,
-    app: Router,
+    front: Front,
     tls: Option<Handshake>,
     patience: Patience,
     shutdown: CancellationToken,
@@ -130,8 +131,8 @@ impl Speaker {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let pulse = Pulse::new();
-        let (app, of_requests) = (self.app.clone(), pulse.clone());
-        let service = service_fn(move |request| answer(app.clone(), request, of_requests.clone()));
+        let (front, of_requests) = (self.front.clone(), pulse.clone());
+        let service = service_fn(move |request| answer(front.current(), request, of_requests.clone()));
         let stream = TokioIo::new(Heard::new(stream, pulse.clone()));
         let mut connection = pin!(self.builder.serve_connection(stream, service));
         let ended = tokio::select! {

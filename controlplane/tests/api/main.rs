@@ -18,3 +18,4 @@ mod reload;
 mod rest;
 mod sync;
 mod tls;
+mod waiting;

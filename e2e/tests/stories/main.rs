@@ -42,3 +42,4 @@ mod shutdown;
 mod static_stability;
 mod strategies;
 mod two_control_planes;
+mod waiting_for_the_database;

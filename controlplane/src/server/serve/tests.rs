@@ -33,7 +33,7 @@ impl Served {
         let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
         let pause = async || sleep(SHORT * 4).await;
         let app = Router::new().route("/", get(async || "here")).route("/slow", get(pause));
-        let port = Port { name: "test", listener, tls: None, seats, patience, app };
+        let port = Port { name: "test", listener, tls: None, seats, patience, front: Front::new(app) };
         Self { address, shutdown: shutdown.clone(), task: tokio::spawn(serve(port, shutdown)) }
     }
 
