@@ -18,6 +18,7 @@ pub struct BackendTls(Arc<Inner>);
 
 struct Inner {
     ca_pem: Box<str>,
+    any: TlsConnector,
     http1: TlsConnector,
 }
 
@@ -38,12 +39,24 @@ impl BackendTls {
             .with_root_certificates(roots(ca_pem)?)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(Inner { ca_pem: ca_pem.into(), http1: Arc::new(config).into() })))
+        let http1 = Arc::new(config.clone()).into();
+        config.alpn_protocols.insert(0, b"h2".to_vec());
+        Ok(Self(Arc::new(Inner { ca_pem: ca_pem.into(), any: Arc::new(config).into(), http1 })))
     }
 
     /// What it was made from.
     pub fn ca_pem(&self) -> &str {
         &self.0.ca_pem
+    }
+
+    /// Offers HTTP/2 and HTTP/1.1.
+    pub(crate) fn offering_any(&self) -> &TlsConnector {
+        &self.0.any
+    }
+
+    /// Whether both came of one configuration.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Offers HTTP/1.1 alone: there is no other way to a WebSocket.

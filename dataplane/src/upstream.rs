@@ -7,6 +7,8 @@
 mod body;
 mod connect;
 mod expect;
+#[allow(dead_code, unused_imports, reason = "requests do not take this way yet")]
+mod h2;
 mod idle;
 mod stream;
 

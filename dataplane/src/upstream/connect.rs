@@ -1,6 +1,6 @@
 //! Opening a connection to a backend.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::uri::Authority;
 use hyper::client::conn::http1;
@@ -20,17 +20,17 @@ use crate::{
 };
 
 /// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     /// The name did not resolve, or the backend refused.
     #[error("{0}")]
-    Io(io::Error),
+    Io(Arc<io::Error>),
     /// The backend does not speak TLS, or is not who it should be.
     #[error("TLS: {0}")]
-    Tls(io::Error),
+    Tls(Arc<io::Error>),
     /// There is no file descriptor left for the connection: not the backend's fault.
     #[error("{0}")]
-    Exhausted(io::Error),
+    Exhausted(Arc<io::Error>),
     /// It took longer than the connect time-out.
     #[error("no connection within the connect time-out")]
     Timeout,
@@ -39,7 +39,8 @@ pub(crate) enum ConnectError {
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         let exhausted = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
-        if exhausted.contains(&error.raw_os_error()) { Self::Exhausted(error) } else { Self::Io(error) }
+        let ours = exhausted.contains(&error.raw_os_error());
+        if ours { Self::Exhausted(Arc::new(error)) } else { Self::Io(Arc::new(error)) }
     }
 }
 
@@ -83,9 +84,13 @@ pub(crate) async fn open(
 
 async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<BackendStream, ConnectError> {
     // It was looked at when the pool came.
-    let name = server_name(authority).ok_or_else(|| ConnectError::Tls(io::ErrorKind::InvalidInput.into()))?;
-    let secured = tls.connect(name, stream).await.map_err(ConnectError::Tls)?;
+    let name = server_name(authority).ok_or_else(|| tls_fault(io::ErrorKind::InvalidInput.into()))?;
+    let secured = tls.connect(name, stream).await.map_err(tls_fault)?;
     Ok(BackendStream::Tls(Box::new(secured)))
+}
+
+fn tls_fault(error: io::Error) -> ConnectError {
+    ConnectError::Tls(Arc::new(error))
 }
 
 async fn open_plain(authority: &Authority) -> io::Result<TcpStream> {

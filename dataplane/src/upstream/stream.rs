@@ -20,6 +20,24 @@ pub(crate) enum BackendStream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl BackendStream {
+    /// Whether the backend has chosen HTTP/2 in the handshake.
+    pub(crate) fn chose_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// The socket beneath.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
 /// Calls the same method on whichever it is.
 macro_rules! each {
     ($stream:expr, $inner:ident => $call:expr) => {
