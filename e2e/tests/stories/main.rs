@@ -19,6 +19,7 @@ macro_rules! on_both_databases {
 
 mod admin_flood;
 mod backend_lost;
+mod backend_tls;
 mod bad_backends;
 mod bad_input;
 mod disk_full;
@@ -38,6 +39,7 @@ mod refused_starts;
 mod reload;
 mod replaced_database;
 mod saved_snapshot;
+mod second_signal;
 mod shutdown;
 mod static_stability;
 mod strategies;
