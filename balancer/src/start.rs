@@ -16,7 +16,7 @@ use crate::{
     args::Cli,
     demo::Demo,
     planes::{self, Control, Data},
-    signals, welcome,
+    welcome,
 };
 
 /// 64 for a bad configuration, 1 for everything else.
@@ -51,7 +51,7 @@ async fn validate(cli: &Cli, config: &Config) -> Result<()> {
 
 async fn serve(cli: &Cli, config: Config) -> Result<()> {
     let stop = CancellationToken::new();
-    signals::on_terminate(stop.clone())?;
+    controlplane::signals::on_terminate(stop.clone())?;
     let reload = controlplane::signals::on_hangup(cli.config.clone())?;
     let listener = controlplane::listen(&config.admin).await.map_err(|error| anyhow!("{error}"))?;
     let admin = listener.local_addr()?;

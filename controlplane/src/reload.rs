@@ -1,5 +1,7 @@
 //! A configuration that is read again while we run.
 
+mod restart;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
@@ -22,29 +24,22 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Applies each configuration that is read again. While the database is gone it is tried until it is there, or until a
 /// newer configuration takes its place.
 pub(crate) async fn follow(
-    mut current: Config,
+    started: Config,
     mut reload: mpsc::Receiver<Config>,
     store: Store,
     hub: Arc<Hub>,
     interval: watch::Sender<Duration>,
     shutdown: CancellationToken,
 ) {
-    let tls = current.admin.tls.clone();
+    let mut has_backends = !started.backends.is_empty();
     let mut waiting: Option<Config> = None;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             // Nobody reloads; the interval's sender must live on all the same.
-            next = reload.recv(), if !reload.is_closed() || !reload.is_empty() => if let Some(next) = next {
-                if next.backends.is_empty() && !current.backends.is_empty() {
-                    // An editor that has emptied the file and not yet written it looks just like that.
-                    tracing::warn!("reload: the file has no backends any more; the configuration stays as it was (to remove the last one, restart)");
-                    continue;
-                }
-                warn_of_what_needs_a_restart(&current, &next);
-                adopt_certificates(tls.as_ref(), next.admin.tls.as_ref());
-                waiting = Some(next);
-            },
+            next = reload.recv(), if !reload.is_closed() || !reload.is_empty() => {
+                waiting = next.filter(|next| is_acceptable(&started, next, has_backends)).or(waiting);
+            }
             () = sleep(RETRY), if waiting.is_some() => {}
         }
         let Some(next) = waiting.take() else { continue };
@@ -53,7 +48,7 @@ pub(crate) async fn follow(
             Ok(()) => {
                 interval.send_replace(next.check_interval);
                 hub.ask();
-                current = next;
+                has_backends = !next.backends.is_empty();
             }
             Err(error @ (StoreError::Unavailable(_) | StoreError::Refused(_) | StoreError::Full(_))) => {
                 tracing::warn!(%error, "reload: the configuration stays as it was until the database answers");
@@ -62,6 +57,23 @@ pub(crate) async fn follow(
             Err(error) => tracing::error!(%error, "reload: the configuration stays as it was"),
         }
     }
+}
+
+/// Whether it is to be applied; what of it does not go into the database is done here.
+fn is_acceptable(started: &Config, next: &Config, has_backends: bool) -> bool {
+    if next.backends.is_empty() && has_backends {
+        // An editor that has emptied the file and not yet written it looks just like that.
+        tracing::warn!(
+            "reload: the file has no backends any more; the configuration stays as it was (to remove the last one, restart)"
+        );
+        return false;
+    }
+    let keys = restart::keys(started, next);
+    if !keys.is_empty() {
+        tracing::warn!(keys = keys.join(", "), "changed in the configuration, but takes effect only after a restart");
+    }
+    adopt_certificates(started.admin.tls.as_ref(), next.admin.tls.as_ref());
+    true
 }
 
 /// Brings backends and settings of the database to what the configuration says.
@@ -99,16 +111,5 @@ async fn refuse_to_forget(store: &Store) -> Result<(), StoreError> {
 fn adopt_certificates(serving: Option<&AdminTls>, next: Option<&AdminTls>) {
     if let (Some(serving), Some(next)) = (serving, next) {
         serving.adopt(next);
-    }
-}
-
-fn warn_of_what_needs_a_restart(current: &Config, next: &Config) {
-    let token = |config: &Config| config.admin.token.as_ref().map(|t| t.reveal().to_owned());
-    let tls = current.admin.tls.is_some() != next.admin.tls.is_some();
-    let admin = tls || current.admin.address() != next.admin.address() || token(current) != token(next);
-    for (section, changed) in [("admin", admin), ("database", current.database != next.database)] {
-        if changed {
-            tracing::warn!(section, "changed in the configuration, but takes effect only after a restart");
-        }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    io::{BufRead, BufReader, Lines},
+    io::{BufRead, BufReader, Lines, Read, Write},
     path::Path,
     process::{Child, ChildStderr, Command, Output, Stdio},
 };
@@ -152,7 +152,7 @@ fn a_signal_ends_a_start_that_waits_for_the_database() {
     let mut process = Process::start(dir.path());
     process.line("\"configuration\"");
     process.signal("-INT");
-    process.line("\"stopping\"");
+    process.line("\"stopping: ");
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
 }
 
@@ -213,7 +213,47 @@ fn signals_reload_and_stop() {
     std::fs::write(&file, "strategy: p2c").unwrap();
     process.signal("-HUP");
     assert_eq!(process.line("backends and settings applied")["settings"], true);
+    std::fs::write(&file, "strategy: p2c\nserver: { port: 1 }\nadmin: { max_connections: 9 }").unwrap();
+    process.signal("-HUP");
+    assert_eq!(process.line("only after a restart")["keys"], "server.port, admin.max_connections");
     process.signal("-TERM");
-    process.line("\"stopping\"");
+    process.line("\"stopping: ");
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_to_its_end_blocks_nothing() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("c.yaml");
+    std::fs::write(&file, "strategy: random").unwrap();
+    let mut process = Process::start(dir.path());
+    process.line("\"listening\"");
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    process.signal("-HUP");
+    // Opening for writing ends when somebody reads.
+    let held = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+    let asked = std::time::Instant::now();
+    process.signal("-TERM");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert!(asked.elapsed().as_secs() < 5, "{:?}", asked.elapsed());
+    drop(held);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), "").unwrap();
+    let mut process = Process::start(dir.path());
+    let address = process.line("\"listening\"")["address"].as_str().unwrap().to_owned();
+    // A request in flight, for which the first signal waits 10 s.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let head = "POST /limits/create HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hush\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
+    process.signal("-TERM");
+    process.line("\"stopping: ");
+    process.signal("-INT");
+    process.line("\"stopped at once\"");
+    assert_eq!(process.child.wait().unwrap().code(), Some(1));
 }
