@@ -22,13 +22,13 @@ pub(crate) use pulse::Patience;
 pub(crate) use seats::Seats;
 pub(crate) use serve::{Port, serve};
 
-use crate::{Token, grpc, metrics::Metrics, openapi, plane::Plane, rest, waiting::Waiting};
+use crate::{Companion, Token, grpc, metrics::Metrics, openapi, plane::Plane, rest, waiting::Waiting};
 
 /// Everything the admin port answers.
-pub(crate) fn app(plane: Plane, registry: Arc<Registry>, token: Option<Token>) -> Router {
+pub(crate) fn app(plane: Plane, registry: Arc<Registry>, companion: Option<Companion>, token: Option<Token>) -> Router {
     let (metrics, shutdown) = (plane.metrics.clone(), plane.shutdown.clone());
     let app = rest::router(plane.clone())
-        .merge(pages::router(plane.clone(), registry))
+        .merge(pages::router(plane.clone(), companion, registry))
         .merge(openapi::router())
         .merge(grpc::routes(plane).prepare().into_axum_router())
         .fallback(gate::unknown_path)
