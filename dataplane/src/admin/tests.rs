@@ -74,8 +74,8 @@ async fn metrics_tell_what_is_served() {
         "balancer_request_duration_seconds_bucket{le=\"+Inf\"} 1\n",
         "balancer_request_duration_seconds_count 1\n",
         "balancer_snapshot_revision 7.0\n",
-        "balancer_backend_requests_total{backend=\"127.0.0.1:8081\",class=\"2xx\"} 1\n",
-        "balancer_backend_takes_requests{backend=\"127.0.0.1:8082\"} 1.0\n",
+        "balancer_backend_requests_total{backend=\"http://127.0.0.1:8081\",class=\"2xx\"} 1\n",
+        "balancer_backend_takes_requests{backend=\"http://127.0.0.1:8082\"} 1.0\n",
         "balancer_sync_connected 0.0\n",
         "balancer_buckets_max 64.0\n",
     ] {

@@ -3,12 +3,41 @@
 use std::fmt;
 
 use prometheus_client::{
-    encoding::{DescriptorEncoder, MetricEncoder},
+    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder},
     metrics::MetricType,
 };
 
 /// The metrics page being written.
 pub(super) struct Page<'a>(DescriptorEncoder<'a>);
+
+/// A value of one kind of metric.
+pub(super) trait Sample {
+    const KIND: MetricType;
+
+    fn write(self, encoder: MetricEncoder) -> fmt::Result;
+}
+
+/// Of a counter.
+pub(super) struct Count(pub(super) u64);
+
+/// Of a gauge.
+pub(super) struct Level(pub(super) f64);
+
+impl Sample for Count {
+    const KIND: MetricType = MetricType::Counter;
+
+    fn write(self, mut encoder: MetricEncoder) -> fmt::Result {
+        encoder.encode_counter::<[(&str, &str); 0], u64, u64>(&self.0, None)
+    }
+}
+
+impl Sample for Level {
+    const KIND: MetricType = MetricType::Gauge;
+
+    fn write(self, mut encoder: MetricEncoder) -> fmt::Result {
+        encoder.encode_gauge(&self.0)
+    }
+}
 
 impl<'a> Page<'a> {
     pub(super) fn new(encoder: DescriptorEncoder<'a>) -> Self {
@@ -25,13 +54,25 @@ impl<'a> Page<'a> {
     }
 
     pub(super) fn counter(&mut self, name: &'static str, help: &str, value: u64) -> fmt::Result {
-        self.metric(name, help, MetricType::Counter)?.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
+        Count(value).write(self.metric(name, help, Count::KIND)?)
     }
 
     pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: f64) -> fmt::Result {
-        self.metric(name, help, MetricType::Gauge)?.encode_gauge(&value)
+        Level(value).write(self.metric(name, help, Level::KIND)?)
     }
 
+    /// A metric that has a value for each set of labels.
+    pub(super) fn family<L: EncodeLabelSet, S: Sample>(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, S)>,
+    ) -> fmt::Result {
+        let mut family = self.metric(name, help, S::KIND)?;
+        samples.into_iter().try_for_each(|(labels, sample)| sample.write(family.encode_family(&labels)?))
+    }
+
+    /// Counters that one label tells apart.
     pub(super) fn counters<'v>(
         &mut self,
         name: &'static str,
@@ -39,24 +80,6 @@ impl<'a> Page<'a> {
         label: &str,
         values: impl IntoIterator<Item = (&'v str, u64)>,
     ) -> fmt::Result {
-        let mut family = self.metric(name, help, MetricType::Counter)?;
-        values.into_iter().try_for_each(|(value, count)| {
-            let labels = [(label, value)];
-            family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], u64, u64>(&count, None)
-        })
-    }
-
-    pub(super) fn gauges<'v>(
-        &mut self,
-        name: &'static str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'v str, u64)>,
-    ) -> fmt::Result {
-        let mut family = self.metric(name, help, MetricType::Gauge)?;
-        values.into_iter().try_for_each(|(value, count)| {
-            let labels = [(label, value)];
-            family.encode_family(&labels)?.encode_gauge(&(count as f64))
-        })
+        self.family(name, help, values.into_iter().map(|(value, count)| ([(label, value)], Count(count))))
     }
 }

@@ -44,7 +44,7 @@ async fn leaves_in_peace(order: &str) -> Result<()> {
     deployment.settled().await?;
     let proxy = deployment.data_plane()?.proxy();
     let slow: Vec<_> = (0..2).map(|_| tokio::spawn(async move { http::get(proxy, "/delay/3000").await })).collect();
-    let sample = format!(r#"balancer_backend_in_flight{{backend="{}"}}"#, leaving.address());
+    let sample = format!(r#"balancer_backend_in_flight{{backend="{}"}}"#, leaving.url());
     wait::until_true("a request at it", async || deployment.data_planes[0].metric(&sample).await == Some(1.0)).await?;
     ctl.run(&["backends", order, &url]).await?;
     gone(&deployment, &leaving).await?;
@@ -66,7 +66,7 @@ async fn leaves_in_peace(order: &str) -> Result<()> {
 }
 
 async fn gone(deployment: &Deployment, backend: &Backend) -> Result<()> {
-    let sample = format!(r#"balancer_backend_takes_requests{{backend="{}"}}"#, backend.address());
+    let sample = format!(r#"balancer_backend_takes_requests{{backend="{}"}}"#, backend.url());
     let data_plane = deployment.data_plane().context("the one there is")?;
     let gone = async || data_plane.metric(&sample).await.is_none_or(|value| value == 0.0);
     wait::until_true("the backend to get no requests", gone).await.map(drop)

@@ -11,7 +11,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\
 
 /// Waits until the data plane sends the backend requests, or sends it none; says how long that took.
 async fn takes_requests(deployment: &Deployment, backend: &Scripted, expected: bool) -> Result<Duration> {
-    let sample = format!(r#"balancer_backend_takes_requests{{backend="{}"}}"#, backend.address());
+    let sample = format!(r#"balancer_backend_takes_requests{{backend="{}"}}"#, backend.url());
     let data_plane = deployment.data_plane()?;
     wait::until_true(&format!("takes requests: {expected}"), async || {
         data_plane.metric(&sample).await == Some(f64::from(u8::from(expected)))

@@ -68,7 +68,7 @@ async fn backends_are_managed(database: Database) -> Result<()> {
     assert_eq!(row(&from_file).await?["source"], "file");
     let serves = async |expected: bool| {
         wait::until_true(&format!("{url} to serve: {expected}"), async || {
-            let sample = format!(r#"balancer_backend_takes_requests{{backend="{}"}}"#, added.address());
+            let sample = format!(r#"balancer_backend_takes_requests{{backend="{}"}}"#, added.url());
             let value = deployment.data_planes[0].metric(&sample).await;
             value == Some(f64::from(u8::from(expected))) || (value.is_none() && !expected)
         })

@@ -125,7 +125,7 @@ async fn a_client_that_leaves_frees_the_backend() -> Result<()> {
     raw.send("GET /stream/100000/100 HTTP/1.1\r\nHost: h\r\n\r\n").await?;
     assert_eq!(raw.head().await?.status(), 200);
     drop(raw);
-    let sample = format!(r#"balancer_backend_in_flight{{backend="{}"}}"#, backend.address());
+    let sample = format!(r#"balancer_backend_in_flight{{backend="{}"}}"#, backend.url());
     let free = async || deployment.data_planes[0].metric(&sample).await == Some(0.0);
     e2e::wait::until_true("nothing to be in flight", free).await?;
     Ok(())

@@ -76,7 +76,7 @@ async fn a_websocket_becomes_a_tunnel() -> Result<()> {
         raw.send(message).await?;
         assert_eq!(raw.bytes(message.len()).await?, message.as_bytes());
     }
-    let in_flight = format!(r#"balancer_backend_in_flight{{backend="{}"}}"#, deployment.backends[0].address());
+    let in_flight = format!(r#"balancer_backend_in_flight{{backend="{}"}}"#, deployment.backends[0].url());
     assert_eq!(deployment.data_plane()?.metric(&in_flight).await, Some(1.0), "a tunnel counts while it stands");
     raw.finish().await?;
     assert_eq!(raw.rest().await?, b"");
