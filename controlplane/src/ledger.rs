@@ -75,6 +75,8 @@ pub struct Ledger {
     factor: f64,
     /// Accounts whose asks wait.
     waiting: BTreeSet<u64>,
+    /// Clients whose only user gets the whole bucket as soon as nobody counts on a share of it.
+    upgrades: BTreeMap<u64, MemberId>,
     /// When to look whether an account is free.
     due: BinaryHeap<Reverse<(Duration, u64)>>,
     /// Accounts without a data plane that would remember them if the ledger were gone.
@@ -129,6 +131,7 @@ impl Ledger {
             marks: MarkTable::new(),
             factor: 1.0,
             waiting: BTreeSet::new(),
+            upgrades: BTreeMap::new(),
             due: BinaryHeap::new(),
             orphans: BTreeSet::new(),
             recovery: Recovery::of(remembered, timing.lease + timing.margin),

@@ -161,6 +161,7 @@ impl Lease {
         let key = signal.client.key;
         let record = self.records.entry(key).or_insert_with(|| Record::new(signal));
         record.adopt(signal);
+        record.used = now;
         self.due.push(Reverse((now.plus(IDLE_NS), key)));
         if self.is_welcome() {
             self.ask(key, now);
@@ -186,8 +187,7 @@ impl Lease {
             return;
         };
         table.give_up(place.bucket, place.kind);
-        if table.content(place.bucket, &place.limit, place.kind, now).is_some_and(|content| content.mode != Mode::Whole)
-        {
+        if table.content(place.bucket, &place.limit, place.kind, now).is_some_and(|content| !content.mode.is_whole()) {
             record.touched = table.deposit(place.bucket, &place.limit, place.kind, 0.0, Mode::Dry, now).at;
             record.dry_until = Some(now.plus(SILENT_RETRY_NS));
             self.due.push(Reverse((now.plus(SILENT_RETRY_NS), key)));
@@ -218,6 +218,10 @@ impl Lease {
         if content.at > record.touched {
             record.used = content.at;
         }
+        if content.mode == Mode::Wanted {
+            record.used = now;
+            record.touched = table.deposit(place.bucket, &place.limit, place.kind, 0.0, Mode::Whole, now).at;
+        }
         let unanswered = record.asked.is_some_and(|asked| asked.plus(PATIENCE_NS) <= now);
         match content.mode {
             Mode::Asked | Mode::Low if unanswered => {
@@ -239,7 +243,7 @@ impl Lease {
         let Some(record) = self.records.get(&key) else { return };
         let limit = record.client.limit;
         let missing = table.terms().factor * limit.capacity() - content.tokens;
-        let whole = content.mode == Mode::Whole;
+        let whole = content.mode.is_whole();
         let gives = if whole { missing <= 1e-9 } else { !record.idle && record.asked.is_none() };
         let idle_from = record.used.plus(IDLE_NS);
         if idle_from > now {

@@ -102,6 +102,10 @@ impl Ledger {
             return;
         }
         let Some(member) = self.members.get_mut(&member).filter(|m| m.is_served()) else { return };
+        // Of one response, recalls are applied before grants: not in the one that hands the bucket over.
+        if entry.holders[holder].in_flight.iter().any(|(seq, _)| *seq == member.next_seq()) {
+            return;
+        }
         member.draft.recalls.push(key);
         entry.holders[holder].recalled = true;
         self.tallies.recalls += 1;
@@ -118,12 +122,16 @@ impl Ledger {
             return own || (late && self.refuse(key, waiter, RETRY.0));
         }
         let available = entry.total - entry.held() - reserved;
-        let alone = entry.holders.iter().all(|h| h.member == waiter.member || (h.idle && h.upper <= EPSILON));
+        let alone = entry.is_used_by(waiter.member);
         if alone && reserved <= 0.0 && available >= -EPSILON {
             return self.hand_over(key, waiter, available);
         }
         if available >= 1.0 - EPSILON {
-            return self.grant_part(key, waiter, available);
+            if alone {
+                // The rest follows when all others have said that they count on no share.
+                self.upgrades.insert(key, waiter.member);
+            }
+            return self.grant_part(key, waiter, available, alone);
         }
         // Others may be about to say that they count on their share no more.
         let soon = reserved > 0.0 && !late;
@@ -153,14 +161,37 @@ impl Ledger {
         true
     }
 
+    /// Hands over the buckets of those who are still the only ones to use them, now that nobody counts on a share.
+    pub(super) fn upgrade(&mut self, now: Duration) {
+        let factor = self.factor;
+        for (key, member) in std::mem::take(&mut self.upgrades) {
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            entry.settle(factor, now);
+            let Some(entry) = self.entries.get(&key) else { continue };
+            let served = self.members.get(&member).is_some_and(Member::is_served);
+            if !served || entry.is_whole() || !entry.is_used_by(member) || !entry.waiting.is_empty() {
+                continue;
+            }
+            if self.reserved(entry) > 0.0 {
+                self.upgrades.insert(key, member);
+                continue;
+            }
+            let available = entry.total - entry.held();
+            if available >= -EPSILON {
+                self.hand_over(key, Waiter { member, want: 1.0, since: now }, available);
+            }
+        }
+    }
+
     /// Gives a batch: what is wanted, but not what others want.
-    fn grant_part(&mut self, key: u64, waiter: Waiter, available: f64) -> bool {
+    fn grant_part(&mut self, key: u64, waiter: Waiter, available: f64, alone: bool) -> bool {
         let (Some(entry), Some(member)) = (self.entries.get_mut(&key), self.members.get_mut(&waiter.member)) else {
             return true;
         };
         let users = entry.holders.iter().filter(|holder| !holder.idle).count().max(1);
         let fair = (available / users as f64).max(1.0);
-        let tokens = waiter.want.min(fair).min(available + EPSILON).floor().max(1.0);
+        let wanted = if alone { available } else { waiter.want.min(fair) };
+        let tokens = wanted.min(available + EPSILON).floor().max(1.0);
         let Some(holder) = entry.holder(waiter.member) else { return true };
         holder.in_flight.push((member.next_seq(), tokens));
         holder.upper += tokens;
@@ -209,6 +240,7 @@ impl Ledger {
             self.forget_stale_shares(id, before);
             let waiting: Vec<_> = self.waiting.iter().copied().collect();
             waiting.into_iter().for_each(|key| self.serve(key, now));
+            self.upgrade(now);
         }
         if news.shrunk || news.welcomed {
             self.share_out();

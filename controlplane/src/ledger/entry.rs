@@ -93,6 +93,11 @@ impl Entry {
         self.holders.iter().any(|holder| holder.whole)
     }
 
+    /// Nobody else holds or wants anything of it.
+    pub(super) fn is_used_by(&self, member: MemberId) -> bool {
+        self.holders.iter().all(|h| h.member == member || (h.idle && h.upper <= EPSILON && !h.whole))
+    }
+
     /// Tokens that holders may have.
     pub(super) fn held(&self) -> f64 {
         self.holders.iter().map(|holder| holder.upper).sum()

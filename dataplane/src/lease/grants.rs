@@ -105,7 +105,8 @@ impl Lease {
             return;
         };
         let content = record.place().and_then(|place| table.content(place.bucket, &place.limit, place.kind, now));
-        let used = content.is_some_and(|content| content.at > record.touched && now.since(content.at) < IDLE_NS);
+        let last_used = content.filter(|content| content.at > record.touched).map_or(record.used, |content| content.at);
+        let used = content.is_some_and(|c| c.mode == Mode::Wanted) || now.since(last_used) < IDLE_NS;
         let keep = record.whole && used;
         self.give_back(key, table, now, move |tokens| if keep { (tokens / 2.0).floor() } else { 0.0 }, !used);
     }

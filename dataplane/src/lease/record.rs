@@ -89,7 +89,7 @@ impl Record {
     /// Tokens here, and whether they are refilled here.
     fn tokens(&self, table: &BucketTable, now: Nanos) -> (f64, bool) {
         let content = self.place().and_then(|place| table.content(place.bucket, &place.limit, place.kind, now));
-        content.map_or((0.0, false), |content| (content.tokens.max(0.0), content.mode == Mode::Whole))
+        content.map_or((0.0, false), |content| (content.tokens.max(0.0), content.mode.is_whole()))
     }
 
     pub(super) fn ask(&mut self, table: &BucketTable, now: Nanos) -> Ask {
@@ -114,7 +114,7 @@ impl Record {
                 let mode = if matches!(mode, Mode::Low | Mode::Dry) { Mode::Part } else { mode };
                 let settled = table.deposit(place.bucket, &place.limit, place.kind, 0.0, mode, now);
                 self.touched = settled.at;
-                (settled.tokens.max(0.0), mode == Mode::Whole)
+                (settled.tokens.max(0.0), mode.is_whole())
             }
             None => (0.0, false),
         };

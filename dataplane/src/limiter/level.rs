@@ -46,7 +46,7 @@ impl Level {
         }
         let now = coarse(now);
         let mut tokens = self.tokens.min(limit.capacity());
-        if self.mode == Mode::Whole {
+        if self.mode.is_whole() {
             let gained = now.min(terms.valid_until).since(self.at) as f64 * limit.rate_per_sec() * terms.factor;
             tokens = (tokens + gained / NANOS_PER_SEC).min(limit.capacity() * terms.factor);
         }

@@ -202,6 +202,7 @@ fn shared_decision(level: Level, limit: &Limit, terms: &Terms, now: Nanos) -> (O
     let (after, need) = match level.mode {
         Mode::Part if heard => (Some(level.changed(level.tokens, Mode::Low)), Need::AskAndWait),
         Mode::Low | Mode::Asked if heard => (None, Need::Wait),
+        Mode::Whole => (Some(level.changed(level.tokens, Mode::Wanted)), Need::Nothing),
         _ => (None, Need::Nothing),
     };
     (after, Taken { decision, need })

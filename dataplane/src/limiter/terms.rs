@@ -26,10 +26,18 @@ pub enum Mode {
     Dry,
     /// It is known to be free: the next request begins anew.
     Free,
+    /// As [`Self::Whole`], and requests were refused.
+    Wanted,
 }
 
 impl Mode {
-    const ALL: [Self; 7] = [Self::Local, Self::Whole, Self::Part, Self::Low, Self::Asked, Self::Dry, Self::Free];
+    const ALL: [Self; 8] =
+        [Self::Local, Self::Whole, Self::Part, Self::Low, Self::Asked, Self::Dry, Self::Free, Self::Wanted];
+
+    /// Whether this data plane refills the bucket.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::Whole | Self::Wanted)
+    }
 
     pub(super) fn from_bits(bits: u8) -> Self {
         Self::ALL.get(usize::from(bits)).copied().unwrap_or_default()

@@ -12,16 +12,16 @@ use dataplane::{
 use crate::world::Client;
 
 /// A data plane.
-pub struct Replica {
-    pub id: String,
+pub(crate) struct Replica {
+    pub(crate) id: String,
     /// What its clock says when the world's says 0.
     offset_ns: u64,
-    pub table: BucketTable,
-    pub lease: Lease,
+    pub(crate) table: BucketTable,
+    pub(crate) lease: Lease,
     marks: Arc<MarkBits>,
     waiting: Vec<Waiting>,
     /// Tokens of its standing share that were spent, and nobody has been told.
-    pub untold: bool,
+    pub(crate) untold: bool,
 }
 
 struct Waiting {
@@ -30,7 +30,7 @@ struct Waiting {
 }
 
 impl Replica {
-    pub fn new(id: String, incarnation: u64, share: f64, offset_ns: u64, now_ns: u64) -> Self {
+    pub(crate) fn new(id: String, incarnation: u64, share: f64, offset_ns: u64, now_ns: u64) -> Self {
         let (table, marks) = (BucketTable::new(64), Arc::new(MarkBits::default()));
         let now = Nanos(now_ns + offset_ns);
         let lease = Lease::new(id.clone(), incarnation, share, marks.clone(), &table, now);
@@ -42,7 +42,7 @@ impl Replica {
     }
 
     /// One request of a client; says whether it was admitted. One that waits is decided later.
-    pub fn request(&mut self, index: usize, client: &Client, now_ns: u64) -> bool {
+    pub(crate) fn request(&mut self, index: usize, client: &Client, now_ns: u64) -> bool {
         let now = self.now(now_ns);
         let (admitted, waits) = self.take(client, now);
         if waits {
@@ -79,7 +79,7 @@ impl Replica {
     }
 
     /// Decides about those who waited and have an answer, or have waited long enough. Calls `admitted` for each client.
-    pub fn decide(&mut self, answered: &[u64], clients: &[Client], now_ns: u64, mut admitted: impl FnMut(usize)) {
+    pub(crate) fn decide(&mut self, answered: &[u64], clients: &[Client], now_ns: u64, mut admitted: impl FnMut(usize)) {
         let now = self.now(now_ns);
         for waiting in std::mem::take(&mut self.waiting) {
             let client = &clients[waiting.client];
@@ -91,38 +91,40 @@ impl Replica {
             if late {
                 self.table.give_up(client.key, LimitKind::Client);
             }
-            let taken = self.table.take_shared(client.key, &client.limit, LimitKind::Client, now, || true);
-            if taken.decision.admitted {
+            let (taken, waits) = self.take(client, now);
+            if taken {
                 self.untold |= late;
                 admitted(waiting.client);
+            } else if waits && !late {
+                self.waiting.push(waiting);
             }
         }
     }
 
-    pub fn tick(&mut self, now_ns: u64) -> Result<Vec<u64>, dataplane::lease::Fault> {
+    pub(crate) fn tick(&mut self, now_ns: u64) -> Result<Vec<u64>, dataplane::lease::Fault> {
         self.lease.tick(&self.table, self.now(now_ns))
     }
 
-    pub fn outgoing(&mut self, now_ns: u64) -> Option<LeaseRequest> {
+    pub(crate) fn outgoing(&mut self, now_ns: u64) -> Option<LeaseRequest> {
         let request = self.lease.request(&self.table, self.now(now_ns))?;
         self.untold &= request.asks.is_empty();
         Some(request.into())
     }
 
-    pub fn begin_stream(&mut self, now_ns: u64) -> LeaseRequest {
+    pub(crate) fn begin_stream(&mut self, now_ns: u64) -> LeaseRequest {
         self.lease.begin_stream(&self.table, self.now(now_ns)).into()
     }
 
-    pub fn leave(&mut self, now_ns: u64) -> Option<LeaseRequest> {
+    pub(crate) fn leave(&mut self, now_ns: u64) -> Option<LeaseRequest> {
         Some(self.lease.leave(&self.table, self.now(now_ns))?.into())
     }
 
-    pub fn disconnected(&mut self, now_ns: u64) {
+    pub(crate) fn disconnected(&mut self, now_ns: u64) {
         self.lease.disconnected(&self.table, self.now(now_ns));
     }
 
     /// The clients that have an answer; an error ends the stream.
-    pub fn receive(&mut self, response: LeaseResponse, now_ns: u64) -> Result<Vec<u64>, String> {
+    pub(crate) fn receive(&mut self, response: LeaseResponse, now_ns: u64) -> Result<Vec<u64>, String> {
         let response = response.try_into().map_err(|refusal: dataplane::Refusal| refusal.to_string())?;
         self.lease.receive(response, &self.table, self.now(now_ns)).map_err(|fault| fault.to_string())
     }

@@ -13,20 +13,20 @@ use fastrand::Rng;
 use crate::replica::Replica;
 
 /// Virtual time moves in steps of this.
-pub const STEP_NS: u64 = 1_000_000;
+pub(crate) const STEP_NS: u64 = 1_000_000;
 
 /// A client, and what one bucket would say.
-pub struct Client {
-    pub key: u64,
-    pub limit: Limit,
+pub(crate) struct Client {
+    pub(crate) key: u64,
+    pub(crate) limit: Limit,
     /// What one bucket for all would hold.
     tokens: f64,
     at_ns: u64,
-    pub admitted: u64,
+    pub(crate) admitted: u64,
 }
 
 impl Client {
-    pub fn new(number: u64, capacity: f64, rate_per_sec: f64) -> Self {
+    pub(crate) fn new(number: u64, capacity: f64, rate_per_sec: f64) -> Self {
         let key = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self { key, limit: Limit::new(capacity, rate_per_sec).unwrap(), tokens: capacity, at_ns: 0, admitted: 0 }
     }
@@ -40,7 +40,7 @@ impl Client {
     }
 
     /// Tokens admitted beyond what one bucket would have.
-    pub fn excess(&self) -> f64 {
+    pub(crate) fn excess(&self) -> f64 {
         -self.tokens
     }
 }
@@ -74,19 +74,19 @@ struct Link {
 
 /// How the network behaves.
 #[derive(Clone, Copy)]
-pub struct Weather {
-    pub delay_ns: u64,
+pub(crate) struct Weather {
+    pub(crate) delay_ns: u64,
     /// One message in so many is lost, doubled or overtaken; 0: none.
-    pub mishap: u32,
+    pub(crate) mishap: u32,
 }
 
 /// Everything.
-pub struct World {
-    pub rng: Rng,
-    pub now_ns: u64,
-    pub weather: Weather,
-    pub clients: Vec<Client>,
-    pub replicas: Vec<Replica>,
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) now_ns: u64,
+    pub(crate) weather: Weather,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) replicas: Vec<Replica>,
     links: Vec<Link>,
     ledger: Option<(Ledger, u64)>,
     epoch: u64,
@@ -95,11 +95,11 @@ pub struct World {
     shares: BTreeMap<String, f64>,
     names: u64,
     /// Worst of all clients so far, and what it was about.
-    pub worst: f64,
+    pub(crate) worst: f64,
 }
 
 impl World {
-    pub fn new(seed: u64, weather: Weather, clients: Vec<Client>) -> Self {
+    pub(crate) fn new(seed: u64, weather: Weather, clients: Vec<Client>) -> Self {
         let mut world = Self {
             rng: Rng::with_seed(seed),
             now_ns: 0,
@@ -118,22 +118,22 @@ impl World {
         world
     }
 
-    pub fn start_ledger(&mut self) {
+    pub(crate) fn start_ledger(&mut self) {
         self.epoch += 1;
         let ledger = Ledger::new(Timing::default(), self.epoch, self.memory.iter().cloned());
         self.ledger = Some((ledger, self.now_ns));
     }
 
-    pub fn crash_ledger(&mut self) {
+    pub(crate) fn crash_ledger(&mut self) {
         self.ledger = None;
         (0..self.links.len()).for_each(|index| self.end_from_ledger(index));
     }
 
-    pub fn ledger_is_up(&self) -> bool {
+    pub(crate) fn ledger_is_up(&self) -> bool {
         self.ledger.is_some()
     }
 
-    pub fn add_replica(&mut self) -> usize {
+    pub(crate) fn add_replica(&mut self) -> usize {
         self.names += 1;
         let id = format!("replica-{}", self.names);
         self.enter(id)
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// The process is gone; its kernel says so to the other side.
-    pub fn crash_replica(&mut self, index: usize) -> String {
+    pub(crate) fn crash_replica(&mut self, index: usize) -> String {
         let replica = self.replicas.remove(index);
         let link = self.links.remove(index);
         if let (Some(id), Some((ledger, _))) = (link.member, &mut self.ledger) {
@@ -158,12 +158,12 @@ impl World {
     }
 
     /// It comes back with the state it had saved.
-    pub fn revive(&mut self, id: String) {
+    pub(crate) fn revive(&mut self, id: String) {
         self.enter(id);
     }
 
     /// It stops as it should: what is on its way arrives.
-    pub fn stop_replica(&mut self, index: usize) {
+    pub(crate) fn stop_replica(&mut self, index: usize) {
         let now = self.now_ns;
         let request = self.replicas[index].leave(now);
         while let Some((_, message)) = self.links[index].up.0.pop_front() {
@@ -175,26 +175,26 @@ impl World {
         self.crash_replica(index);
     }
 
-    pub fn cut(&mut self, index: usize, for_ns: u64) {
+    pub(crate) fn cut(&mut self, index: usize, for_ns: u64) {
         self.links[index].cut_until_ns = self.now_ns + for_ns;
     }
 
-    pub fn is_cut(&self, index: usize) -> bool {
+    pub(crate) fn is_cut(&self, index: usize) -> bool {
         self.links[index].cut_until_ns > self.now_ns
     }
 
     /// Whether the data plane has its lease and the ledger is there.
-    pub fn is_settled(&self, index: usize) -> bool {
+    pub(crate) fn is_settled(&self, index: usize) -> bool {
         self.replicas[index].lease.is_welcome() && !self.is_cut(index) && self.ledger.is_some()
     }
 
     /// The stream breaks for both sides.
-    pub fn break_stream(&mut self, index: usize) {
+    pub(crate) fn break_stream(&mut self, index: usize) {
         self.end_from_ledger(index);
         self.end_from_replica(index);
     }
 
-    pub fn request(&mut self, replica: usize, client: usize) -> bool {
+    pub(crate) fn request(&mut self, replica: usize, client: usize) -> bool {
         let now = self.now_ns;
         let admitted = self.replicas[replica].request(client, &self.clients[client], now);
         if admitted {
@@ -207,10 +207,11 @@ impl World {
         let now = self.now_ns;
         self.clients[client].admit(now);
         self.worst = self.worst.max(self.clients[client].excess());
+        if std::env::var("LEASE_TRACE").is_ok() && self.clients[client].excess() > 1e-3 { eprintln!("{} EXCESS {} {}", self.now_ns/1000000, client, self.clients[client].excess()); std::process::exit(3); }
     }
 
     /// A step of time.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.now_ns += STEP_NS;
         for index in 0..self.replicas.len() {
             self.deliver(index);
@@ -327,6 +328,7 @@ impl World {
     }
 
     fn arrive_up(&mut self, index: usize, message: Message) {
+        if std::env::var("LEASE_TRACE").is_ok() && let Message::Request(r) = &message { eprintln!("{} up {} {:?}", self.now_ns/1000000, self.replicas[index].id, r); }
         let Some((ledger, started)) = &mut self.ledger else { return };
         let now = Duration::from_nanos(self.now_ns - *started);
         let link = &mut self.links[index];
@@ -347,6 +349,7 @@ impl World {
     }
 
     fn arrive_down(&mut self, index: usize, message: Message) {
+        if std::env::var("LEASE_TRACE").is_ok() && let Message::Response(r) = &message { eprintln!("{} down {} {:?}", self.now_ns/1000000, self.replicas[index].id, r); }
         if !self.links[index].open {
             return;
         }
