@@ -83,6 +83,8 @@ pub struct Lease {
     stream: Option<Stream>,
     /// Since when nobody else refills, but for a stream that is being opened.
     alone_from: Nanos,
+    /// The standing share of before a restart, until it is used or a ledger has said another.
+    saved_share: Option<f64>,
     tallies: Tallies,
 }
 
@@ -103,7 +105,7 @@ pub struct Tallies {
 
 impl Lease {
     /// A data plane that holds nothing. `share`: the standing share it had before a restart; should no ledger answer, it
-    /// goes by that.
+    /// goes by that, see [`Self::alone`].
     pub fn new(
         replica_id: String,
         incarnation: u64,
@@ -113,7 +115,7 @@ impl Lease {
         now: Nanos,
     ) -> Self {
         let alone_from = now.plus(LEASE_NS + MARGIN_NS);
-        table.set_terms(Terms { share, alone_from, ..Terms::NONE });
+        table.set_terms(Terms { alone_from, ..Terms::NONE });
         Self {
             replica_id,
             incarnation,
@@ -127,6 +129,7 @@ impl Lease {
             returns: Vec::new(),
             stream: None,
             alone_from,
+            saved_share: Some(share),
             tallies: Tallies::default(),
         }
     }
@@ -171,6 +174,14 @@ impl Lease {
         true
     }
 
+    /// There is no ledger to be reached: until there is, the standing share of before the restart holds. To be said when
+    /// no control plane answers; without being said it holds after the time of a lease.
+    pub fn alone(&mut self, table: &BucketTable) {
+        if let Some(share) = self.saved_share.take() {
+            table.set_terms(Terms { share, ..table.terms() });
+        }
+    }
+
     fn ask(&mut self, key: u64, now: Nanos) {
         let Some(record) = self.records.get_mut(&key) else { return };
         record.idle = false;
@@ -198,6 +209,9 @@ impl Lease {
     pub fn tick(&mut self, table: &BucketTable, now: Nanos) -> Result<Vec<u64>, Fault> {
         if self.stream.as_ref().is_some_and(|stream| stream.is_silent(now, self.lease_ns, WELCOME_WITHIN_NS)) {
             return Err(Fault::Silent);
+        }
+        if now > self.alone_from && self.stream.is_none() {
+            self.alone(table);
         }
         let mut in_vain = Vec::new();
         while let Some(Reverse((_, key))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
@@ -302,7 +316,7 @@ impl Lease {
             replica_id: self.replica_id.clone(),
             incarnation: self.incarnation,
             epoch: self.epoch,
-            share: terms.share,
+            share: self.saved_share.unwrap_or(terms.share),
             holdings,
         };
         Request { seq, acked, join: Some(join), ..Request::default() }
@@ -337,9 +351,13 @@ impl Lease {
         Some(Request { seq, acked, join: None, asks: Vec::new(), returns, leaving: true })
     }
 
-    fn welcomed(&mut self, welcome: Welcome) {
-        self.epoch = welcome.epoch;
+    fn welcomed(&mut self, welcome: Welcome, now: Nanos) {
+        (self.epoch, self.saved_share) = (welcome.epoch, None);
         (self.lease_ns, self.renew_ns) = (welcome.lease_ns, welcome.renew_ns);
+        // What was spent of the standing share since the stream began the ledger must hear of before it hears that this
+        // data plane knows who is free.
+        let untold: Vec<u64> = self.records.iter().filter(|(_, r)| !r.known).map(|(key, _)| *key).collect();
+        untold.into_iter().for_each(|key| self.ask(key, now));
         if let Some(stream) = &mut self.stream {
             stream.welcome = true;
         }

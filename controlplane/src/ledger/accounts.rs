@@ -66,8 +66,8 @@ impl Ledger {
         let share = if member.marks_acked < entry.mark { member.share * entry.largest } else { 0.0 };
         let spent = ask.spent.clamp(0.0, share);
         let tokens = ask.tokens.clamp(0.0, share - spent);
-        // What is neither spent nor kept it does not count on any more.
-        entry.total -= spent;
+        // What is neither spent nor kept it does not count on any more; where it never did, that does not come back.
+        entry.total -= if member.knowledge.is_stale_about(entry) { share - tokens } else { spent };
         entry.add_holder(id, tokens);
         self.orphans.remove(&ask.client.key);
         self.look_at(ask.client.key, now + LOOK_AGAIN);
@@ -260,7 +260,7 @@ impl Ledger {
             let factor = self.factor;
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             entry.settle(factor, now);
-            if entry.is_free(factor) {
+            if entry.is_free() {
                 self.entries.remove(&key);
                 self.orphans.remove(&key);
                 self.marks.remove(key);
@@ -274,7 +274,7 @@ impl Ledger {
 /// When an account may be free; `None`: not before something else happens to it.
 fn look_again(entry: &Entry, factor: f64, now: Duration) -> Option<Duration> {
     let held = entry.holders.iter().any(|holder| holder.whole || holder.upper > EPSILON || !holder.idle);
-    if held { None } else { Some(entry.full_at(factor)?.max(now + Duration::from_millis(1))) }
+    if held || factor < 1.0 { None } else { Some(entry.full_at()?.max(now + Duration::from_millis(1))) }
 }
 
 /// How long until there is a token; the longest wait where that is not known.

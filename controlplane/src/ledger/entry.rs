@@ -155,20 +155,20 @@ impl Entry {
         self.waiting.retain(|waiter| waiter.member != member);
     }
 
-    /// Nobody holds anything of it, and as much exists as can.
-    pub(super) fn is_free(&self, factor: f64) -> bool {
+    /// Nobody holds anything of it, and the bucket is full. Never while a data plane is lost: what that one spends of
+    /// what is set aside for it comes out when it is back.
+    pub(super) fn is_free(&self) -> bool {
         let held = self.holders.iter().any(|holder| holder.whole || holder.upper > EPSILON || !holder.idle);
-        !held && self.waiting.is_empty() && self.total >= factor * self.client.capacity - EPSILON
+        !held && self.waiting.is_empty() && self.total >= self.client.capacity - EPSILON
     }
 
     /// When it will be full, if nobody spends anything; `None`: never.
-    pub(super) fn full_at(&self, factor: f64) -> Option<Duration> {
-        let missing = (factor * self.client.capacity - self.total).max(0.0);
-        let rate = factor * self.client.rate_per_sec;
+    pub(super) fn full_at(&self) -> Option<Duration> {
+        let missing = (self.client.capacity - self.total).max(0.0);
         if missing <= EPSILON {
             return Some(self.at);
         }
-        (rate > 0.0).then(|| self.at + seconds(missing / rate))
+        (self.client.rate_per_sec > 0.0).then(|| self.at + seconds(missing / self.client.rate_per_sec))
     }
 }
 

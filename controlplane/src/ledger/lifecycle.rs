@@ -217,10 +217,10 @@ impl Ledger {
         let Some(member) = self.members.get_mut(&id) else { return };
         let knowledge = std::mem::replace(&mut member.knowledge, Knowledge::Current);
         let share = member.share;
-        if knowledge == Knowledge::Current || !member.counts() {
+        if !member.counts() {
             return;
         }
-        let taken = |e: &&mut Entry| e.mark > acked_before && (knowledge == Knowledge::Late || e.replayed);
+        let taken = |e: &&mut Entry| e.mark > acked_before && knowledge.is_stale_about(e);
         for entry in self.entries.values_mut().filter(taken).filter(|e| !e.has_holder(id)) {
             entry.total -= share * entry.largest;
         }

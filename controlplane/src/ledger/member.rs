@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::message::{Grant, Response, Terms, Welcome};
+use super::{
+    entry::Entry,
+    message::{Grant, Response, Terms, Welcome},
+};
 
 /// Names a data plane for as long as the ledger knows it.
 pub type MemberId = u64;
@@ -29,6 +32,17 @@ pub(super) enum Knowledge {
     Earlier,
     /// The same, and it came back too late to be asked.
     Late,
+}
+
+impl Knowledge {
+    /// Whether the standing share that is set aside for it may be one that an earlier ledger had taken from it.
+    pub(super) fn is_stale_about(self, entry: &Entry) -> bool {
+        match self {
+            Self::Current => false,
+            Self::Earlier => entry.replayed,
+            Self::Late => true,
+        }
+    }
 }
 
 /// A data plane.

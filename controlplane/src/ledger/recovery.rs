@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Ledger,
-    entry::Entry,
+    entry::{EPSILON, Entry},
     member::{Knowledge, Member, MemberId, Standing},
     message::{Holding, Join},
 };
@@ -95,15 +95,28 @@ impl Ledger {
         let mut entry = Entry::new(client, 0.0, self.marks.newest(), now);
         entry.largest = holdings.iter().map(|(_, h)| h.client.capacity).fold(client.capacity, f64::max);
         entry.replayed = holdings.iter().any(|(_, holding)| holding.known);
+        let owner = owner(holdings);
         for (id, holding) in holdings {
             let tokens = holding.tokens.clamp(0.0, entry.largest);
             entry.total += tokens;
-            let holder = entry.add_holder(*id, tokens);
-            holder.whole = holding.whole;
+            entry.add_holder(*id, tokens).whole = owner == Some(*id);
+            let excess = holding.whole && owner != Some(*id);
+            if let Some(member) = self.members.get_mut(id).filter(|_| excess) {
+                member.draft.recalls.push(key);
+            }
         }
         let believers = self.members.iter().filter(|(id, m)| m.counts() && !entry.has_holder(**id));
         entry.total += believers.map(|(_, m)| m.share * entry.largest).sum::<f64>();
         self.entries.insert(key, entry);
         self.look_at(key, now);
     }
+}
+
+/// Who holds the whole bucket: the only one who says so, while nobody else has anything. One of two who say so was written
+/// off by the ledger before, and nobody knows which.
+fn owner(holdings: &[(MemberId, Holding)]) -> Option<MemberId> {
+    let mut claims = holdings.iter().filter(|(_, holding)| holding.whole);
+    let (Some((owner, _)), None) = (claims.next(), claims.next()) else { return None };
+    let alone = holdings.iter().all(|(id, holding)| id == owner || holding.tokens <= EPSILON);
+    alone.then_some(*owner)
 }

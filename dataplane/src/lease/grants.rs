@@ -28,14 +28,15 @@ impl Lease {
             self.take_terms(terms, table, now);
         }
         for key in &response.recalls {
-            self.recalled(*key, table, now);
+            // With a welcome, it is what an earlier ledger granted and this one does not.
+            self.recalled(*key, response.welcome.is_none(), table, now);
         }
         let answered = response.grants.iter().map(|grant| grant.key).collect();
         for grant in &response.grants {
             self.granted(grant, table, now);
         }
         if let Some(welcome) = response.welcome {
-            self.welcomed(welcome);
+            self.welcomed(welcome, now);
         }
         self.renew(response.echoed, table);
         Ok(answered)
@@ -98,7 +99,7 @@ impl Lease {
     }
 
     /// Another data plane wants of a client whose whole bucket is here; or the ledger does not grant what is here.
-    fn recalled(&mut self, key: u64, table: &BucketTable, now: Nanos) {
+    fn recalled(&mut self, key: u64, may_keep: bool, table: &BucketTable, now: Nanos) {
         self.tallies.recalls += 1;
         let Some(record) = self.records.get(&key) else {
             self.returns.push(Return { key, tokens: 0.0, kept: 0.0, idle: true });
@@ -107,7 +108,7 @@ impl Lease {
         let content = record.place().and_then(|place| table.content(place.bucket, &place.limit, place.kind, now));
         let last_used = content.filter(|content| content.at > record.touched).map_or(record.used, |content| content.at);
         let used = content.is_some_and(|c| c.mode == Mode::Wanted) || now.since(last_used) < IDLE_NS;
-        let keep = record.whole && used;
+        let keep = record.whole && used && may_keep;
         self.give_back(key, table, now, move |tokens| if keep { (tokens / 2.0).floor() } else { 0.0 }, !used);
     }
 

@@ -80,7 +80,11 @@ fn fault(world: &mut World, rng: &mut fastrand::Rng, past: &mut Past) {
         // A stream that breaks while nothing else is wrong: both come together again within a lease.
         0 | 1 if world.is_settled(index) => world.break_stream(index),
         2..=4 if world.is_settled(index) => world.cut(index, rng.u64(SECOND / 20..9 * SECOND)),
-        5 | 6 if world.ledger_is_up() && quiet(past.replica_crash_ns, 4) && quiet(past.ledger_back_ns, 4) => {
+        5 | 6 if world.ledger_is_up()
+            && past.dead.is_empty()
+            && quiet(past.replica_crash_ns, 4)
+            && quiet(past.ledger_back_ns, 4) =>
+        {
             world.crash_ledger();
             past.ledger_crash_ns = Some(now);
         }
@@ -108,6 +112,7 @@ fn come_back(world: &mut World, past: &mut Past) {
     }
     if past.dead.first().is_some_and(|(at, _)| *at <= now) {
         let (_, id) = past.dead.remove(0);
+        past.replica_crash_ns = Some(now);
         world.revive(id);
     }
 }
