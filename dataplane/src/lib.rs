@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod balance;
+mod buffers;
 pub mod client;
 pub mod clock;
 mod config;

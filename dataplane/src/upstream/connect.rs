@@ -3,15 +3,13 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use http::uri::Authority;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
 
-use super::{Io, Upstream};
+use super::Upstream;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -34,20 +32,12 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Largest head of a response, in bytes, and hyper's read buffer for it.
-const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
-
 /// Resolves and connects, trying each address in turn, all within `limit`.
 pub(crate) async fn connect(authority: &Authority, limit: Duration) -> Result<Upstream, ConnectError> {
     let stream = timeout(limit, open(authority)).await.map_err(|_| ConnectError::Timeout)??;
     // A failure costs latency, not correctness.
     let _ = stream.set_nodelay(true);
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    Ok(Upstream { sender, io: Io { connection: Box::new(connection), finished: false } })
+    Ok(Upstream::new(stream))
 }
 
 async fn open(authority: &Authority) -> io::Result<TcpStream> {
