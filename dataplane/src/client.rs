@@ -65,13 +65,7 @@ pub struct Client {
 }
 
 /// Finds the client of a request that came from `peer`. Allocates nothing.
-pub fn identify(
-    rules: &ClientRules,
-    limits: &Limits,
-    default: Option<Limit>,
-    head: &Head,
-    peer: SocketAddr,
-) -> Client {
+pub fn identify(rules: &ClientRules, limits: &Limits, default: Option<Limit>, head: &Head, peer: SocketAddr) -> Client {
     let address = forwarded::effective(Address::from(peer), &rules.trusted_proxies, head);
     by_header(rules, limits, head, address)
         .or_else(|| by_address(limits, address))

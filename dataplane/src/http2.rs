@@ -5,7 +5,7 @@
 
 use http::{Method, header, request::Parts};
 
-use crate::http1::{Fault, is_authority, is_expectation, is_target, names_same_place};
+use crate::http1::{Fault, is_authority, is_expectation, is_target, names_same_place, put_field};
 
 /// Writes the head of a request as HTTP/1.1 has it. `has_body` says whether one follows.
 ///
@@ -23,19 +23,13 @@ pub fn write_head(parts: &Parts, has_body: bool, out: &mut Vec<u8>) -> Result<()
     for part in [parts.method.as_str().as_bytes(), b" ", target(parts)?, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
-    put(out, b"host", host);
+    put_field(out, "host", host);
     put_fields(out, parts);
     if has_body && !has_length {
-        put(out, b"transfer-encoding", b"chunked");
+        put_field(out, "transfer-encoding", b"chunked");
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
-}
-
-fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    for part in [name, b": ", value, b"\r\n"] {
-        out.extend_from_slice(part);
-    }
 }
 
 /// Whether there is one Content-Length, of digits: hyper takes it again and again if it says the same.
@@ -72,13 +66,13 @@ fn put_fields(out: &mut Vec<u8>, parts: &Parts) {
     for (name, value) in &parts.headers {
         // hyper has no 100 for HTTP/2, so nothing may wait for one.
         if !matches!(*name, header::HOST | header::EXPECT | header::COOKIE) {
-            put(out, name.as_str().as_bytes(), value.as_bytes());
+            put_field(out, name.as_str(), value.as_bytes());
         }
     }
     // HTTP/2 may split Cookie; HTTP/1.1 may not (RFC 9113 section 8.2.3).
     let cookies: Vec<_> = parts.headers.get_all(header::COOKIE).iter().map(|cookie| cookie.as_bytes()).collect();
     if !cookies.is_empty() {
-        put(out, b"cookie", &cookies.join(&b"; "[..]));
+        put_field(out, "cookie", &cookies.join(&b"; "[..]));
     }
 }
 
@@ -99,7 +93,8 @@ mod tests {
 
     #[test]
     fn authority_path_and_cookies_become_what_they_are_in_http1() {
-        let headers = [("cookie", "a=1"), ("cookie", "b=2"), ("host", "H:81"), ("x-a", "1"), ("expect", "100-continue")];
+        let headers =
+            [("cookie", "a=1"), ("cookie", "b=2"), ("host", "H:81"), ("x-a", "1"), ("expect", "100-continue")];
         let head = written("GET", "http://h:81/a%2F?b", &headers).unwrap();
         assert_eq!(
             std::str::from_utf8(head.bytes()).unwrap(),

@@ -89,12 +89,7 @@ impl Proxy {
     }
 
     /// Answers one request, whatever becomes of it. By `answer_due` the backend must have answered.
-    pub(crate) async fn answer<C: Caller>(
-        &self,
-        head: &Head,
-        caller: &mut C,
-        answer_due: &Arc<Deadline>,
-    ) -> Answered {
+    pub(crate) async fn answer<C: Caller>(&self, head: &Head, caller: &mut C, answer_due: &Arc<Deadline>) -> Answered {
         let (started, mut completion) = self.begin(Some(head));
         let answer = match self.worker.snapshot() {
             _ if self.refuses => self.own_answer(head, OwnAnswer::TooManyConnections),

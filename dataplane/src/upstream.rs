@@ -19,7 +19,7 @@ pub(crate) use connect::{ConnectError, connect};
 pub(crate) use idle::IdlePool;
 
 use crate::{
-    buffers::{Buffers, Held},
+    buffers::{BLOCK_BYTES, Buffers, Held},
     http1::{Field, Fields, Garbage, ResponseHead, scan_response},
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Upstream {
     stream: BackendStream,
     /// What the backend has sent and nobody has used.
     pub(crate) held: Held,
+    /// What is held at most of an answer.
+    pub(crate) most_held: usize,
     /// Bytes of an incomplete head that were looked at.
     seen: usize,
     /// Of the last head.
@@ -54,7 +56,7 @@ pub(crate) enum NoHead {
 impl Upstream {
     /// A fresh connection.
     pub(crate) fn new(stream: BackendStream) -> Self {
-        Self { stream, held: Held::default(), seen: 0, places: Vec::new() }
+        Self { stream, held: Held::default(), most_held: BLOCK_BYTES, seen: 0, places: Vec::new() }
     }
 
     /// Writes what it can of two parts, one after the other.
@@ -81,7 +83,9 @@ impl Upstream {
                 self.seen = 0;
                 return Poll::Ready(Ok(head));
             }
-            if ready!(self.poll_fill(cx, buffers))? == 0 {
+            // A head may be longer than what is held of a body.
+            let most = if self.held.is_empty() { self.most_held } else { BLOCK_BYTES };
+            if ready!(self.held.poll_fill(cx, &mut self.stream, buffers, most))? == 0 {
                 return Poll::Ready(Err(NoHead::Closed));
             }
         }
@@ -94,7 +98,7 @@ impl Upstream {
 
     /// Reads more; 0: the backend has closed its side.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<usize>> {
-        self.held.poll_fill(cx, &mut self.stream, buffers)
+        self.held.poll_fill(cx, &mut self.stream, buffers, self.most_held)
     }
 
     /// After 101: the stream, and what was read beyond the head.

@@ -102,15 +102,17 @@ impl Held {
         (self.start, self.ready, self.raw) = (0, bytes.len(), bytes.len());
     }
 
-    /// Reads more. Nothing may be ready before. The number of bytes; 0: there are no more.
+    /// Reads more, but holds at most `most` bytes then. Nothing may be ready before. The number of bytes; 0: there are
+    /// no more.
     pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut (impl AsyncRead + Unpin),
         buffers: &Buffers,
+        most: usize,
     ) -> Poll<io::Result<usize>> {
         self.make_room(buffers);
-        let room = BLOCK_BYTES.saturating_sub(self.bytes.len()).max(1);
+        let room = most.saturating_sub(self.bytes.len()).max(1);
         let read = poll_read_buf(Pin::new(stream), cx, &mut (&mut self.bytes).limit(room));
         if !matches!(read, Poll::Ready(Ok(1..))) {
             self.settle(buffers);

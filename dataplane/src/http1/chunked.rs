@@ -182,7 +182,6 @@ impl Chunked {
             (rest, count) = (after, count + 1);
         }
     }
-
 }
 
 /// Whether a trailer may be passed on where these are `announced`.

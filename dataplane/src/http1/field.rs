@@ -92,6 +92,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Appends the line `name: value`.
+pub(crate) fn put_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Splits a line, without its line end, into name and trimmed value.
 pub(super) fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     // A line that begins with white space continues the one before (obs-fold): its name is no token.

@@ -64,7 +64,9 @@ pub struct RequestHead {
 pub fn scan_head(bytes: &[u8], seen: &mut usize, fields: &mut Vec<Field>) -> Result<Option<RequestHead>, Fault> {
     let leading = bytes.len() - without_leading_lines(bytes).len();
     match end_of_head(bytes, seen, leading, MAX_HEAD_BYTES)? {
-        Some(length) => check(&bytes[leading..length], fields).map(|head| Some(RequestHead { length, leading, ..head })),
+        Some(length) => {
+            check(&bytes[leading..length], fields).map(|head| Some(RequestHead { length, leading, ..head }))
+        }
         None if bytes.len() > MAX_HEAD_BYTES => Err(Fault::HeadTooLarge),
         None if *seen == leading && bytes.len() - leading > MAX_LINE_BYTES => Err(Fault::TargetTooLong),
         None => check_request_line(bytes).map(|()| None),
@@ -89,12 +91,7 @@ fn without_leading_lines(bytes: &[u8]) -> &[u8] {
 
 /// Where the head ends, if it does. Every line that has ended must have ended well. `seen` is where the last, incomplete
 /// line begins.
-pub(super) fn end_of_head(
-    bytes: &[u8],
-    seen: &mut usize,
-    leading: usize,
-    most: usize,
-) -> Result<Option<usize>, Fault> {
+pub(super) fn end_of_head(bytes: &[u8], seen: &mut usize, leading: usize, most: usize) -> Result<Option<usize>, Fault> {
     *seen = (*seen).max(leading);
     while let Some(offset) = memchr::memchr(b'\n', &bytes[*seen..]) {
         let lf = *seen + offset;

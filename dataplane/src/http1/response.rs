@@ -112,12 +112,7 @@ fn check(head: &[u8], to_head: bool, fields: &mut Vec<Field>) -> Result<Response
 }
 
 /// RFC 9112 section 6.3, but for what is ambiguous: that is refused even where there is no body.
-fn framing(
-    head: &ResponseHead,
-    to_head: bool,
-    length: Option<u64>,
-    chunked: bool,
-) -> Result<ResponseFraming, Garbage> {
+fn framing(head: &ResponseHead, to_head: bool, length: Option<u64>, chunked: bool) -> Result<ResponseFraming, Garbage> {
     let framing = match (chunked, length) {
         (true, Some(_)) => return Err(Garbage),
         (true, None) if head.is_http_10 => return Err(Garbage),
@@ -190,7 +185,8 @@ mod tests {
 
     #[test]
     fn some_answers_have_no_body_whatever_they_say() {
-        for line in ["100 Continue", "103 Early Hints", "101 Switching Protocols", "204 No Content", "304 Not Modified"] {
+        for line in ["100 Continue", "103 Early Hints", "101 Switching Protocols", "204 No Content", "304 Not Modified"]
+        {
             for field in ["Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", ""] {
                 let head = scan(&format!("HTTP/1.1 {line}\r\n{field}\r\n")).unwrap().unwrap();
                 assert_eq!(head.framing, ResponseFraming::None, "{line} {field}");

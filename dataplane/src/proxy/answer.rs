@@ -1,8 +1,8 @@
 //! Answers that Balancer makes itself: `application/problem+json` (RFC 9457) with an `X-Request-Id`.
 
-use super::{Answer, AnswerBody, headers};
+use super::{Answer, AnswerBody};
 use crate::{
-    http1::{Fault, Head, Name},
+    http1::{Fault, Head, Name, put_field},
     metrics::OwnAnswer,
     server::Worker,
 };
@@ -22,7 +22,7 @@ pub(super) fn own_answer(worker: &Worker, id: Option<&[u8]>, reason: OwnAnswer) 
     worker.shared.metrics.requests.own_answer(reason);
     let mut answer = answer(worker, id, problem(reason));
     if matches!(reason, OwnAnswer::Overloaded | OwnAnswer::TooManyConnections) {
-        headers::put(&mut answer.head, b"Retry-After", b"1");
+        put_field(&mut answer.head, "Retry-After", b"1");
     }
     answer
 }
@@ -46,10 +46,10 @@ pub(super) fn last_hop(worker: &Worker) -> Answer {
 fn answer(worker: &Worker, id: Option<&[u8]>, problem: Problem) -> Answer {
     let mut head = worker.buffers.sheet();
     head.extend_from_slice(problem.head.as_bytes());
-    headers::put(&mut head, b"Content-Length", itoa::Buffer::new().format(problem.body.len()).as_bytes());
+    put_field(&mut head, "Content-Length", itoa::Buffer::new().format(problem.body.len()).as_bytes());
     match id {
-        Some(id) => headers::put(&mut head, b"X-Request-Id", id),
-        None => headers::put(&mut head, b"X-Request-Id", &new_id(worker)),
+        Some(id) => put_field(&mut head, "X-Request-Id", id),
+        None => put_field(&mut head, "X-Request-Id", &new_id(worker)),
     }
     Answer { status: problem.status, head, has_date: false, body: AnswerBody::Own(problem.body) }
 }
@@ -97,11 +97,9 @@ fn problem(reason: OwnAnswer) -> Problem {
             "Too Many Requests",
             "The client is over its limit; try again after the seconds given in Retry-After."
         ),
-        OwnAnswer::NoSnapshot => problem!(
-            503,
-            "Service Unavailable",
-            "The balancer has not received its configuration yet."
-        ),
+        OwnAnswer::NoSnapshot => {
+            problem!(503, "Service Unavailable", "The balancer has not received its configuration yet.")
+        }
         OwnAnswer::NoBackend => {
             problem!(503, "Service Unavailable", "No healthy backend can take the request.")
         }
@@ -113,11 +111,9 @@ fn problem(reason: OwnAnswer) -> Problem {
             "Service Unavailable",
             "All backends are busy, and none had room in time; try again after the seconds given in Retry-After."
         ),
-        OwnAnswer::TooManyConnections => problem!(
-            503,
-            "Service Unavailable",
-            "There are too many connections; close some, or try again later."
-        ),
+        OwnAnswer::TooManyConnections => {
+            problem!(503, "Service Unavailable", "There are too many connections; close some, or try again later.")
+        }
         OwnAnswer::BadGateway => problem!(
             502,
             "Bad Gateway",
@@ -158,17 +154,11 @@ fn fault_problem(fault: Fault) -> Problem {
         Fault::Method => {
             problem!(501, "Not Implemented", "The methods CONNECT and TRACE are not supported.")
         }
-        Fault::Version => problem!(
-            505,
-            "HTTP Version Not Supported",
-            "Only HTTP/1.1 and HTTP/1.0 are supported here."
-        ),
+        Fault::Version => problem!(505, "HTTP Version Not Supported", "Only HTTP/1.1 and HTTP/1.0 are supported here."),
         Fault::TargetTooLong => problem!(414, "URI Too Long", "The request line is longer than 8 KiB."),
-        Fault::HeadTooLarge => problem!(
-            431,
-            "Request Header Fields Too Large",
-            "The request head has more than 32 KiB or 100 fields."
-        ),
+        Fault::HeadTooLarge => {
+            problem!(431, "Request Header Fields Too Large", "The request head has more than 32 KiB or 100 fields.")
+        }
         Fault::Expectation => {
             problem!(417, "Expectation Failed", "The only expectation is '100-continue'.")
         }

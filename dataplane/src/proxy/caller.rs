@@ -41,6 +41,9 @@ pub(crate) trait Caller {
     /// How he takes a body whose length is not known.
     fn form(&self) -> Form;
 
+    /// How much of an answer waits for him at most, bytes.
+    fn part_bytes(&self) -> usize;
+
     /// Whether he can be sent trailers.
     fn takes_trailers(&self) -> bool;
 }

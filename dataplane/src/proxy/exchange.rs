@@ -91,6 +91,11 @@ impl Exchange {
         self.upstream.held.advance(length);
     }
 
+    /// Gives back memory before a time of waiting.
+    pub(crate) fn settle(&mut self) {
+        self.upstream.held.settle(&self.worker.buffers);
+    }
+
     /// Whether all of the body was passed on.
     pub(crate) fn is_over(&self) -> bool {
         self.body.is_over() && self.ready().is_empty()

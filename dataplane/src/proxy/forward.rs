@@ -78,12 +78,7 @@ enum NoAnswer {
 
 impl Forward<'_> {
     /// Forwards a request; an error says what to answer instead.
-    pub(super) async fn run<C: Caller>(
-        &self,
-        head: &Head,
-        hops: Hops,
-        caller: &mut C,
-    ) -> Result<Forwarded, OwnAnswer> {
+    pub(super) async fn run<C: Caller>(&self, head: &Head, hops: Hops, caller: &mut C) -> Result<Forwarded, OwnAnswer> {
         let mut outgoing = Outgoing::new(self, head, hops, caller);
         let mut tried = [0; MAX_BACKENDS];
         let mut reason = OwnAnswer::NoBackend;
@@ -153,6 +148,7 @@ impl Forward<'_> {
     ) -> Result<Answered, Failed> {
         self.answer_due.set(self.worker.options.response_timeout);
         outgoing.begin();
+        upstream.most_held = caller.part_bytes();
         let mut interim = 0;
         let answer = poll_fn(|cx| {
             let answer = self.poll_answer(cx, &mut upstream, outgoing, caller, &mut interim);
@@ -223,8 +219,7 @@ impl Forward<'_> {
         self.credit(&backend, head.status);
         let mut sheet = self.worker.buffers.sheet();
         headers::write_response(&mut sheet, &head, upstream.fields());
-        let place =
-            exchange::Place { upstream, backend_id: backend.id, in_flight, part_due: self.answer_due.clone() };
+        let place = exchange::Place { upstream, backend_id: backend.id, in_flight, part_due: self.answer_due.clone() };
         let exchange = Exchange::new(self.worker.clone(), place, outgoing, &head, caller);
         let body = if head.status == 101 { AnswerBody::Tunnel(exchange) } else { AnswerBody::Backend(exchange) };
         Forwarded { answer: Answer { status: head.status, head: sheet, has_date: head.has_date, body }, backend }
@@ -245,11 +240,9 @@ impl Failed {
             NoAnswer::Babble | NoAnswer::NoHead(NoHead::Garbage(_)) => {
                 Self::new(OwnAnswer::BadGateway, Failure::Garbage)
             }
-            NoAnswer::NoHead(NoHead::Closed | NoHead::Broken(_)) => Self {
-                reason: OwnAnswer::BadGateway,
-                blame: Some(Failure::Reset),
-                again: outgoing.may_be_repeated(),
-            },
+            NoAnswer::NoHead(NoHead::Closed | NoHead::Broken(_)) => {
+                Self { reason: OwnAnswer::BadGateway, blame: Some(Failure::Reset), again: outgoing.may_be_repeated() }
+            }
             // A request's body that breaks off is its client's doing.
             NoAnswer::Caller(_) => Self { reason: OwnAnswer::BadRequest, blame: None, again: false },
         }

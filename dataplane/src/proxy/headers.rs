@@ -3,7 +3,7 @@
 //!
 //! RFC 9110 section 7.6.1 (Connection), 7.6.3 (Via); the `X-Forwarded-*` convention.
 
-use crate::http1::{Field, Fields, Head, Name, ResponseHead};
+use crate::http1::{Field, Fields, Head, Name, ResponseHead, put_field};
 
 const VIA: &[u8] = b"Via: 1.1 balancer\r\n";
 const WEBSOCKET: &[u8] = b"Connection: upgrade\r\nUpgrade: websocket\r\n";
@@ -43,7 +43,7 @@ pub(super) fn write_request(
     let host = head.authority().or_else(|| fields.first(Name::Host));
     let place = host.is_none().then_some(out.len());
     if let Some(authority) = head.authority() {
-        put(out, b"Host", authority);
+        put_field(out, "Host", authority);
     }
     let nominates = head.facts().options.nominates;
     copy(out, fields, |field| match field.name {
@@ -53,11 +53,11 @@ pub(super) fn write_request(
         Name::MaxForwards if changes.max_forwards.is_some() => false,
         Name::XForwardedFor => false,
         Name::XForwardedHost | Name::XForwardedProto if !forwarded.peer_trusted => false,
-        name => !name.is_hop_by_hop() && !(nominates && is_nominated(fields, field)),
+        name => !(name.is_hop_by_hop() || (nominates && is_nominated(fields, field))),
     });
     write_forwarded(out, head, forwarded, host);
     if let Some(hops) = changes.max_forwards {
-        put(out, b"Max-Forwards", itoa::Buffer::new().format(hops).as_bytes());
+        put_field(out, "Max-Forwards", itoa::Buffer::new().format(hops).as_bytes());
     }
     if changes.websocket {
         out.extend_from_slice(WEBSOCKET);
@@ -67,14 +67,6 @@ pub(super) fn write_request(
     }
     out.extend_from_slice(b"\r\n");
     place
-}
-
-/// Appends `name: value`.
-pub(super) fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// In origin form (RFC 9112 section 3.2.1).
@@ -107,10 +99,10 @@ fn write_forwarded(out: &mut Vec<u8>, head: &Head, forwarded: &Forwarded<'_>, ho
     out.extend_from_slice(forwarded.peer);
     out.extend_from_slice(b"\r\n");
     if !(forwarded.peer_trusted && told(Name::XForwardedProto)) {
-        put(out, b"X-Forwarded-Proto", forwarded.scheme);
+        put_field(out, "X-Forwarded-Proto", forwarded.scheme);
     }
     if let Some(host) = host.filter(|_| !(forwarded.peer_trusted && told(Name::XForwardedHost))) {
-        put(out, b"X-Forwarded-Host", host);
+        put_field(out, "X-Forwarded-Host", host);
     }
     out.extend_from_slice(VIA);
 }
@@ -125,7 +117,7 @@ pub(super) fn write_response(out: &mut Vec<u8>, head: &ResponseHead, fields: Fie
     let has_length = head.status >= 200 && head.status != 204;
     copy(out, fields, |field| match field.name {
         Name::ContentLength => has_length,
-        name => !name.is_hop_by_hop() && !(head.options.nominates && is_nominated(fields, field)),
+        name => !(name.is_hop_by_hop() || (head.options.nominates && is_nominated(fields, field))),
     });
     out.extend_from_slice(VIA);
     if head.status == 101 {
@@ -235,7 +227,9 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!(
-            written("HTTP/1.0 200 Fine\r\nKeep-Alive: 1\r\nA: b\r\nConnection: X, Content-Length\r\nContent-Length: 0\r\nX: 1\r\n\r\n"),
+            written(
+                "HTTP/1.0 200 Fine\r\nKeep-Alive: 1\r\nA: b\r\nConnection: X, Content-Length\r\nContent-Length: 0\r\nX: 1\r\n\r\n"
+            ),
             "HTTP/1.1 200 Fine\r\nA: b\r\nContent-Length: 0\r\nVia: 1.1 balancer\r\n"
         );
         assert_eq!(written("HTTP/1.1 204\r\nContent-Length: 3\r\n\r\n"), "HTTP/1.1 204 \r\nVia: 1.1 balancer\r\n");

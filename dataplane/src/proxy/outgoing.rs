@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     buffers::Buffers,
-    http1::{Framing, Head, Name},
+    http1::{Framing, Head, Name, put_field},
     server::Deadline,
     upstream::Upstream,
 };
@@ -86,7 +86,7 @@ impl Outgoing {
     pub(super) fn name_host(&mut self, host: &str) {
         if let Some(place) = self.host_place.take() {
             let mut line = Vec::new();
-            headers::put(&mut line, b"Host", host.as_bytes());
+            put_field(&mut line, "Host", host.as_bytes());
             self.head.splice(place..place, line);
         }
     }
@@ -192,9 +192,11 @@ impl Outgoing {
 
 fn takes_expect_away(head: &Head) -> bool {
     head.facts().options.nominates
-        && head.fields().places.iter().any(|field| {
-            field.name == Name::Expect && headers::is_nominated(head.fields(), field)
-        })
+        && head
+            .fields()
+            .places
+            .iter()
+            .any(|field| field.name == Name::Expect && headers::is_nominated(head.fields(), field))
 }
 
 /// RFC 9110 section 9.2.2.

@@ -8,7 +8,7 @@ use std::{future::poll_fn, io, rc::Rc, sync::Arc};
 
 use super::{Deadline, Worker, connection::Opened};
 use crate::{
-    http1::{Fault, Form, Head},
+    http1::{Fault, Form, Head, put_field},
     proxy::{Answer, AnswerBody, Answered, BodyError, Exchange, Proxy, tunnel},
 };
 use client::{Client, Next};
@@ -104,7 +104,7 @@ impl Connection {
         let Answer { status, head: mut out, has_date, body } = answer;
         let mut keeps = turn.persists && !self.is_ending() && self.client.may_go_on();
         if !has_date && status >= 200 {
-            put_date(&mut out, &self.worker);
+            put_field(&mut out, "Date", self.worker.date().as_bytes());
         }
         let after = match body {
             AnswerBody::Own(text) => {
@@ -170,12 +170,6 @@ impl Connection {
 async fn poll_relay(client: &mut Client, exchange: &mut Exchange, out: &mut Vec<u8>) -> Result<(), BodyError> {
     let mut relay = relay::Relay::new(client, exchange, out);
     poll_fn(|cx| relay.poll(cx)).await
-}
-
-fn put_date(out: &mut Vec<u8>, worker: &Worker) {
-    out.extend_from_slice(b"Date: ");
-    out.extend_from_slice(worker.date().as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends what the connection's future makes necessary, and the empty line.

@@ -2,10 +2,11 @@
 
 mod answer_body;
 mod caller;
+mod lines;
 
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2 as hyper_http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
@@ -114,17 +115,13 @@ impl Handler {
 }
 
 /// An answer of HTTP/1.1 as one of HTTP/2, and the memory of its head.
-fn to_response(answer: Answer, body: impl FnOnce(crate::proxy::AnswerBody) -> HttpBody) -> (Response<HttpBody>, Vec<u8>) {
+fn to_response(
+    answer: Answer,
+    body: impl FnOnce(crate::proxy::AnswerBody) -> HttpBody,
+) -> (Response<HttpBody>, Vec<u8>) {
     let mut response = Response::new(body(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    for line in answer.head.split(|byte| *byte == b'\n').skip(1) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let (name, value) = (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(line[colon + 1..].trim_ascii()));
-        // Both were checked when the answer came in; what is not valid here is not passed on.
-        if let (Ok(name), Ok(value)) = (name, value) {
-            response.headers_mut().append(name, value);
-        }
-    }
+    lines::append(response.headers_mut(), &answer.head);
     (response, answer.head)
 }
 

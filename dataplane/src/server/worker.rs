@@ -80,6 +80,7 @@ pub(crate) struct Worker {
     pub(crate) timers: Arc<Timers>,
     /// Memory to read into and write from.
     pub(crate) buffers: Buffers,
+    #[allow(clippy::vec_box, reason = "they are moved in and out as they are")]
     heads: RefCell<Vec<Box<Head>>>,
     date: Cell<HttpDate>,
     /// Clients have had time to take notice of the shutdown.

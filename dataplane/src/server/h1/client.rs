@@ -13,7 +13,7 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use crate::{
-    buffers::Held,
+    buffers::{BLOCK_BYTES, Held},
     http1::{Body, Fault, Form, Head, Name},
     proxy::{Caller, CallerGone},
     server::{Deadline, Worker, stream::Stream},
@@ -100,7 +100,7 @@ impl Client {
                 return Poll::Ready(Next::End);
             }
             let has_begun = !self.held.is_empty();
-            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers) {
+            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
                 Poll::Ready(Ok(1..)) if has_begun => {}
                 // The time for a head begins with its first byte.
                 Poll::Ready(Ok(1..)) => self.reading.clear(),
@@ -247,7 +247,7 @@ impl Client {
             if !self.held.ready().is_empty() || self.body.is_over() {
                 return Poll::Ready(Ok(()));
             }
-            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers) {
+            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
                 Poll::Ready(Ok(1..)) => {
                     self.reading.clear();
                     self.about.awaits_hundred = false;
@@ -316,6 +316,10 @@ impl Caller for Client {
 
     fn form(&self) -> Form {
         if self.about.is_http_10 { Form::Data } else { Form::Chunked }
+    }
+
+    fn part_bytes(&self) -> usize {
+        BLOCK_BYTES
     }
 
     fn takes_trailers(&self) -> bool {

@@ -11,6 +11,7 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use super::client::Client;
+use crate::buffers::BLOCK_BYTES;
 
 /// After an early answer: how much of what the client still sends is thrown away, so that it gets to read the answer
 /// instead of a reset, and how long that may take.
@@ -44,7 +45,7 @@ impl Client {
             if self.fault.is_some() || self.ended || *drained > LINGER_BYTES || !self.can_be_drained() {
                 return Poll::Ready(false);
             }
-            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers) {
+            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
                 Poll::Ready(Ok(length @ 1..)) => {
                     *drained += length;
                     self.decode();
@@ -60,7 +61,8 @@ impl Client {
 
     /// Closes the connection. What the client still sends is thrown away for a while.
     pub(super) async fn close(mut self) -> io::Result<()> {
-        let leaves_unread = !self.ended && !(self.body.is_over() && self.held.is_empty() && self.fault.is_none());
+        let has_read_all = self.body.is_over() && self.held.is_empty() && self.fault.is_none();
+        let leaves_unread = !(self.ended || has_read_all);
         if leaves_unread || self.stream.says_goodbye() {
             poll_fn(|cx| self.poll_shutdown(cx)).await?;
         }
@@ -80,7 +82,7 @@ impl Client {
     fn poll_linger(&mut self, cx: &mut Context<'_>, lingered: &mut usize) -> Poll<()> {
         while *lingered < LINGER_BYTES {
             self.held.discard();
-            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers) {
+            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
                 Poll::Ready(Ok(length @ 1..)) => *lingered += length,
                 Poll::Ready(_) => break,
                 Poll::Pending => return self.poll_patience(cx, LINGER),

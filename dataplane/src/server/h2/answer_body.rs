@@ -6,10 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Active, caller::Http2Caller};
+use super::{Active, caller::Http2Caller, lines};
 use crate::proxy::{AnswerBody, BodyError, Completion, Exchange};
 
 /// A body, and what must happen once the answer is over.
@@ -85,13 +85,15 @@ impl Body for HttpBody {
         }
         let part = Bytes::copy_from_slice(exchange.ready());
         exchange.advance(part.len());
+        exchange.settle();
         this.completion.sent(exchange.body().data_bytes());
         if !part.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
-        let trailers = trailers(exchange.body().trailers());
+        let mut trailers = HeaderMap::new();
+        lines::append(&mut trailers, exchange.body().trailers());
         this.finish();
-        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+        Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -121,18 +123,4 @@ impl Drop for HttpBody {
             self.finish();
         }
     }
-}
-
-/// Trailers from their lines.
-fn trailers(lines: &[u8]) -> Option<HeaderMap> {
-    let mut trailers = HeaderMap::new();
-    for line in lines.split(|byte| *byte == b'\n') {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let name = HeaderName::from_bytes(&line[..colon]);
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            trailers.append(name, value);
-        }
-    }
-    (!trailers.is_empty()).then_some(trailers)
 }

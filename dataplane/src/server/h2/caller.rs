@@ -11,9 +11,12 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::{
-    http1::{Fault, Form, may_trail},
+    http1::{Fault, Form, may_trail, put_field},
     proxy::{Caller, CallerGone},
 };
+
+/// Much more than a frame holds (RFC 9113 section 4.2) would only wait.
+const PART_BYTES: usize = 16 * 1024;
 
 /// The sender of one request.
 pub(super) struct Http2Caller {
@@ -61,7 +64,7 @@ impl Http2Caller {
         self.part.extend_from_slice(b"0\r\n");
         for (name, value) in trailers.iter().flatten() {
             if may_trail(name.as_str().as_bytes(), &self.announced) {
-                self.part.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+                put_field(&mut self.part, name.as_str(), value.as_bytes());
             }
         }
         self.part.extend_from_slice(b"\r\n");
@@ -114,6 +117,10 @@ impl Caller for Http2Caller {
 
     fn form(&self) -> Form {
         Form::Data
+    }
+
+    fn part_bytes(&self) -> usize {
+        PART_BYTES
     }
 
     fn takes_trailers(&self) -> bool {
