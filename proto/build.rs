@@ -4,8 +4,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "balancer/v1/limit.proto",
+    "balancer/v1/lease.proto",
     "balancer/v1/backend.proto",
     "balancer/v1/status.proto",
     "balancer/v1/data_plane.proto",

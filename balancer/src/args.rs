@@ -55,6 +55,7 @@ impl DataPlaneArgs {
             admin_listen: "127.0.0.1:0".into(),
             admin_token: String::new(),
             admin_allow_remote_without_token: false,
+            admin_max_connections: "2".into(),
             log_format: "text".into(),
             log_level: "info".into(),
         })

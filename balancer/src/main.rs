@@ -1,15 +1,15 @@
 //! `balancer`: both planes in one process, joined by the same gRPC stream as two machines would be.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use crate::args::Cli;
 
 mod args;
 mod demo;
 mod planes;
-mod signals;
 mod start;
 mod welcome;
 
@@ -17,11 +17,18 @@ mod welcome;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads that a hung file or a migration still holds are not waited for longer than this.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
     controlplane::logging::start(&cli.log);
-    match start::run(cli).await {
+    let served = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let served = runtime.block_on(start::run(cli));
+        runtime.shutdown_timeout(LEFTOVERS);
+        served
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("balancer: {error:#}");

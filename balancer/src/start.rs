@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, anyhow};
 use controlplane::{
-    Internal, Token,
+    Internal,
     config::{self, Config, ServerConfig},
     logging::LogFormat,
 };
@@ -16,8 +16,7 @@ use crate::{
     args::Cli,
     demo::Demo,
     planes::{self, Control, Data},
-    signals,
-    welcome::{self, reachable},
+    welcome,
 };
 
 /// 64 for a bad configuration, 1 for everything else.
@@ -52,13 +51,14 @@ async fn validate(cli: &Cli, config: &Config) -> Result<()> {
 
 async fn serve(cli: &Cli, config: Config) -> Result<()> {
     let stop = CancellationToken::new();
-    signals::on_terminate(stop.clone())?;
+    controlplane::signals::on_terminate(stop.clone())?;
     let reload = controlplane::signals::on_hangup(cli.config.clone())?;
     let listener = controlplane::listen(&config.admin).await.map_err(|error| anyhow!("{error}"))?;
     let admin = listener.local_addr()?;
-    let listeners = controlplane::Listeners { admin: listener, internal: internal(&config).await? };
+    let internal = Internal::open().await.context("cannot join the planes")?;
     let mut registry = Registry::default();
-    let data = data_plane(cli, &config, &listeners, &mut registry).await?;
+    let data = data_plane(cli, &config, &internal, &mut registry).await?;
+    let listeners = controlplane::Listeners { admin: listener, internal: Some(internal) };
     if cli.log.log_format == LogFormat::Text {
         let proxy = data.listeners.proxy.first().map_or(Ok(data.config.listen), TcpListener::local_addr)?;
         let (proxy, admin) =
@@ -68,32 +68,11 @@ async fn serve(cli: &Cli, config: Config) -> Result<()> {
     planes::run(Control { config, listeners, registry, reload }, data, &stop).await
 }
 
-/// An admin port with TLS wants its name to be known, and perhaps certificates: the data plane gets a way in of its own.
-async fn internal(config: &Config) -> Result<Option<Internal>> {
-    if config.admin.tls.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(Internal::open().await.context("cannot join the planes")?))
-}
-
-/// Where the data plane finds the control plane, and the token it sends.
-fn way_in<'a>(config: &'a Config, listeners: &'a controlplane::Listeners) -> Result<(SocketAddr, Option<&'a Token>)> {
-    match &listeners.internal {
-        Some(internal) => Ok((internal.address()?, Some(internal.token()))),
-        None => Ok((reachable(listeners.admin.local_addr()?), config.admin.token.as_ref())),
-    }
-}
-
-/// A data plane that follows the control plane behind `listeners` and has no admin port of its own.
-async fn data_plane(
-    cli: &Cli,
-    config: &Config,
-    listeners: &controlplane::Listeners,
-    registry: &mut Registry,
-) -> Result<Data> {
+/// A data plane without an admin port of its own. It has a way in to the control plane for itself, which no flood of the
+/// admin port closes, and which needs no certificates.
+async fn data_plane(cli: &Cli, config: &Config, internal: &Internal, registry: &mut Registry) -> Result<Data> {
     let listen = proxy_address(&config.server).await?;
-    let (control_plane, token) = way_in(config, listeners)?;
-    let config = cli.data_plane.config(listen, control_plane, token)?;
+    let config = cli.data_plane.config(listen, internal.address()?, Some(internal.token()))?;
     let proxy = dataplane::server::bind(listen, config.threads).with_context(|| {
         format!(
             "cannot listen on {listen} (proxy): is another instance running? set server.port or BALANCER_SERVER_PORT"

@@ -189,12 +189,12 @@ fn an_address_in_use_is_named() {
 #[test]
 fn a_plane_that_fails_stops_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    let database = "postgres://127.0.0.1:1/balancer";
-    let args = ["--server-port", "0", "--admin-port", "0", "--database-url", database];
+    let _holder = Balancer::start(folder.path(), &["--database-url", "sqlite://held.db"]);
+    let args = ["--server-port", "0", "--admin-port", "0", "--database-url", "sqlite://held.db"];
     let output = command(folder.path(), &args).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("balancer: control plane: ") && said.contains("postgres://127.0.0.1:1/balancer"), "{said}");
+    assert!(said.contains("balancer: control plane: ") && said.contains("held.db is in use by another"), "{said}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! What the control plane is about, free of SQL, wire and HTTP: limits, backends, settings, and what makes them valid.
 
 mod backend;
+mod backend_ca;
+mod backend_url;
 mod limit;
 mod settings;
 
-pub use backend::{
-    AdminState, Backend, BackendChange, BackendKey, BackendSpec, BackendUrl, HealthCheck, Source, WEIGHTS, weight,
-};
+pub use backend::{AdminState, Backend, BackendChange, BackendKey, BackendSpec, HealthCheck, Source, WEIGHTS, weight};
+pub use backend_ca::BackendCa;
+pub use backend_url::{BackendUrl, Scheme};
 pub use limit::{ClientId, Limit, StoredLimit};
 pub use settings::{ClientRules, DefaultLimit, Settings, Strategy};
 

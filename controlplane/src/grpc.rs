@@ -55,7 +55,7 @@ fn refused(error: StoreError) -> Status {
         StoreError::NotFound(_) => Status::not_found(message),
         StoreError::AlreadyExists(_) => Status::already_exists(message),
         StoreError::BackendInFile(_) => Status::failed_precondition(message),
-        StoreError::Unavailable(_) => Status::unavailable(message),
+        StoreError::Unavailable(_) | StoreError::Refused(_) => Status::unavailable(message),
         StoreError::Full(_) => Status::resource_exhausted(message),
         _ => {
             tracing::error!(error = message, "a gRPC call failed");

@@ -2,6 +2,7 @@
 //!
 //! Health has no revision and is not stored: every control plane looks for itself.
 
+mod ask;
 mod book;
 mod check;
 mod judge;

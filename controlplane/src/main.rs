@@ -21,7 +21,7 @@ struct Cli {
     validate: bool,
 }
 
-/// A migration that a signal cut short may still block its thread; it is not waited for longer than this.
+/// Threads that a hung file or a migration still holds are not waited for longer than this.
 const LEFTOVERS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {

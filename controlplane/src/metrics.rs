@@ -9,11 +9,30 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::labels::{Backend, CheckResult, GrpcCall, Kind, Replica, RestCall};
+use self::labels::{Backend, CheckResult, GrpcCall, Kind, Refusal, Replica, RestCall};
 use crate::{health::Health, hub::Image, store::StoreError};
 
 /// Content type of `/metrics`.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Why a connection to the admin port was closed unused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefusedConnection {
+    /// The port has as many as it may have.
+    TooMany,
+    /// Its address has as many as one may have.
+    TooManyOfAddress,
+}
+
+impl RefusedConnection {
+    /// As metrics and the log call it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::TooMany => "max_connections",
+            Self::TooManyOfAddress => "max_connections_per_address",
+        }
+    }
+}
 
 /// Typed handles.
 pub(crate) struct Metrics {
@@ -31,6 +50,8 @@ pub(crate) struct Metrics {
     pub(crate) full_syncs: Counter,
     pub(crate) refusals: Counter,
     pub(crate) tls_failures: Counter,
+    connections: Gauge,
+    connections_refused: Family<Refusal, Counter>,
 }
 
 impl Metrics {
@@ -53,7 +74,16 @@ impl Metrics {
             full_syncs: add(r, "full_syncs", "Whole configurations sent to data planes"),
             refusals: add(r, "sync_refusals", "Steps that data planes refused"),
             tls_failures: add(r, "tls_handshake_failures", "Connections to the admin port that got no TLS session"),
+            connections: add(r, "connections", "Connections to the admin port that are open"),
+            connections_refused: add(
+                r,
+                "connections_refused",
+                "Connections to the admin port closed unused, by which cap was reached",
+            ),
         };
+        for why in [RefusedConnection::TooMany, RefusedConnection::TooManyOfAddress] {
+            drop(metrics.connections_refused.get_or_create(&Refusal { reason: why.label() }));
+        }
         Arc::new(metrics)
     }
 
@@ -72,11 +102,23 @@ impl Metrics {
             | StoreError::NotFound(_)
             | StoreError::BackendInFile(_)
             | StoreError::Invalid(_) => return,
-            StoreError::Unavailable(_) => "unavailable",
+            StoreError::Unavailable(_) | StoreError::Refused(_) => "unavailable",
             StoreError::Full(_) => "full",
             _ => "internal",
         };
         self.database_errors.get_or_create(&Kind { kind }).inc();
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    pub(crate) fn connection_refused(&self, why: RefusedConnection) {
+        self.connections_refused.get_or_create(&Refusal { reason: why.label() }).inc();
     }
 
     pub(crate) fn database_up(&self, up: bool) {

@@ -1,38 +1,42 @@
 //! What the operating system asks of a server.
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
+mod hangup;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Args, Config};
+pub use hangup::on_hangup;
 
-/// Cancels `shutdown` at the first SIGTERM or SIGINT.
+/// SIGTERM and SIGINT.
+struct Terminations {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Cancels `shutdown` at the first SIGTERM or SIGINT. The second ends the process at once, with exit code 1: whoever is
+/// in a hurry, or sees it hang, gets what they want, and a supervisor sees that requests were cut off.
+///
+/// # Errors
+/// When the system does not let us hear them.
 pub fn on_terminate(shutdown: CancellationToken) -> std::io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals =
+        Terminations { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "stopping");
+        let name = signals.next().await;
+        tracing::info!(signal = name, "stopping: finishing requests in flight; again to stop at once");
         shutdown.cancel();
+        let name = signals.next().await;
+        tracing::warn!(signal = name, "stopped at once");
+        std::process::exit(1);
     });
     Ok(())
 }
 
-/// Reads the configuration again at every SIGHUP. A bad one changes nothing: it is logged and not passed on.
-pub fn on_hangup(args: Args) -> std::io::Result<mpsc::Receiver<Config>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (send, receive) = mpsc::channel(1);
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            match config::load(&args) {
-                Ok(config) => _ = send.send(config).await,
-                Err(error) => tracing::error!(%error, "SIGHUP: the configuration stays as it was"),
-            }
+impl Terminations {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
-    });
-    Ok(receive)
+    }
 }

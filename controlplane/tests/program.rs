@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    io::{BufRead, BufReader, Lines},
+    io::{BufRead, BufReader, Lines, Read, Write},
     path::Path,
     process::{Child, ChildStderr, Command, Output, Stdio},
 };
@@ -47,13 +47,50 @@ fn exit_codes_say_whose_fault_it_is() {
     let nowhere = run(dir.path(), &["--admin-port", "0", "--database-url", "sqlite:///nowhere/b.db"]);
     assert_eq!(nowhere.status.code(), Some(64));
     assert!(stderr(&nowhere).contains("/nowhere/b.db: its directory does not exist"), "{}", stderr(&nowhere));
-    let unreadable = run(dir.path(), &["--admin-port", "0", "--database-url", "postgres://127.0.0.1:1/b"]);
-    assert_eq!(unreadable.status.code(), Some(1));
-    assert!(
-        stderr(&unreadable).contains("controlplane: database postgres://127.0.0.1:1/b: "),
-        "{}",
-        stderr(&unreadable)
-    );
+}
+
+#[test]
+fn what_waiting_does_not_mend_ends_the_start_with_a_sentence() {
+    // Asks everybody for a password but the user who makes the roles.
+    let host =
+        ["local all all trust", "host all postgres 127.0.0.1/32 trust", "host all all 127.0.0.1/32 scram-sha-256"];
+    let options = test_postgres::Options { hba: host.map(str::to_owned).into(), ..Default::default() };
+    let cluster = test_postgres::Cluster::start_with(&options).unwrap();
+    cluster.execute("CREATE ROLE me LOGIN PASSWORD 'right'").unwrap();
+    let (dir, address) = (TempDir::new().unwrap(), format!("127.0.0.1:{}", cluster.port()));
+    for (url, said) in [
+        (
+            format!("postgres://me:wrong@{address}/postgres"),
+            "the server refused the password of user \"me\": correct it in",
+        ),
+        (format!("postgres://me@{address}/postgres"), "the server asks for a password of user \"me\": set it in"),
+        (format!("postgres://postgres@{address}/none"), "the server has no database \"none\": create it, or name"),
+        (
+            format!("postgres://postgres@{address}/postgres?sslmode=require"),
+            "the server does not speak TLS, and database.sslmode",
+        ),
+    ] {
+        let ended = run(dir.path(), &["--admin-port", "0", "--database-url", &url]);
+        assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+        let last = stderr(&ended).lines().last().unwrap().to_owned();
+        assert!(last.starts_with(&format!("controlplane: database postgres://{address}/")), "{last}");
+        assert!(last.contains(said) && !last.contains("does not answer") && !last.contains("wrong"), "{last}");
+    }
+}
+
+#[test]
+fn a_start_without_a_database_waits_and_a_signal_ends_it_at_once() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), "database: { url: 'postgres://me:secret@127.0.0.1:1/b' }").unwrap();
+    let mut process = Process::start(dir.path());
+    let waiting = process.line("waiting for the database");
+    let error = waiting["error"].as_str().unwrap();
+    assert!(error.starts_with("the database does not answer: ") && !error.contains("secret"), "{error}");
+    process.line("\"listening\"");
+    let asked = std::time::Instant::now();
+    process.signal("-TERM");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert!(asked.elapsed().as_secs() < 3, "{:?}", asked.elapsed());
 }
 
 #[test]
@@ -115,7 +152,7 @@ fn a_signal_ends_a_start_that_waits_for_the_database() {
     let mut process = Process::start(dir.path());
     process.line("\"configuration\"");
     process.signal("-INT");
-    process.line("\"stopping\"");
+    process.line("\"stopping: ");
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
 }
 
@@ -176,7 +213,47 @@ fn signals_reload_and_stop() {
     std::fs::write(&file, "strategy: p2c").unwrap();
     process.signal("-HUP");
     assert_eq!(process.line("backends and settings applied")["settings"], true);
+    std::fs::write(&file, "strategy: p2c\nserver: { port: 1 }\nadmin: { max_connections: 9 }").unwrap();
+    process.signal("-HUP");
+    assert_eq!(process.line("only after a restart")["keys"], "server.port, admin.max_connections");
     process.signal("-TERM");
-    process.line("\"stopping\"");
+    process.line("\"stopping: ");
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_to_its_end_blocks_nothing() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("c.yaml");
+    std::fs::write(&file, "strategy: random").unwrap();
+    let mut process = Process::start(dir.path());
+    process.line("\"listening\"");
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    process.signal("-HUP");
+    // Opening for writing ends when somebody reads.
+    let held = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+    let asked = std::time::Instant::now();
+    process.signal("-TERM");
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+    assert!(asked.elapsed().as_secs() < 5, "{:?}", asked.elapsed());
+    drop(held);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), "").unwrap();
+    let mut process = Process::start(dir.path());
+    let address = process.line("\"listening\"")["address"].as_str().unwrap().to_owned();
+    // A request in flight, for which the first signal waits 10 s.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let head = "POST /limits/create HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hush\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
+    process.signal("-TERM");
+    process.line("\"stopping: ");
+    process.signal("-INT");
+    process.line("\"stopped at once\"");
+    assert_eq!(process.child.wait().unwrap().code(), Some(1));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use dataplane::{
     clock::Nanos,
-    pool::{Ask, Backend, BackendState, Health, Pool, PoolRules, Strategy},
+    pool::{Ask, Backend, BackendState, Health, Pool, PoolRules, Scheme, Strategy},
 };
 
 const STRATEGIES: [(&str, Strategy); 5] = [
@@ -19,6 +19,7 @@ const STRATEGIES: [(&str, Strategy); 5] = [
 fn backends(count: u64) -> Vec<Arc<Backend>> {
     let backend = |id: u64| Backend {
         id,
+        scheme: Scheme::Http,
         authority: format!("10.0.{}.{}:80", id / 256, id % 256).parse().expect("a valid authority"),
         weight: 1 + (id % 3) as u32,
         draining: false,

@@ -1,8 +1,20 @@
 //! The data plane's own port for those who run it: /metrics, /healthz, /readyz.
 
 mod answer;
+mod seats;
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::ready,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, Method, Request, Response, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -11,18 +23,22 @@ use prometheus_client::registry::Registry;
 use subtle::ConstantTimeEq;
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Secret, shared::Shared};
+use crate::{
+    clock::{self, Nanos},
+    config::Secret,
+    shared::Shared,
+};
 use answer::{Body, metrics, problem, text};
+use seats::{Seat, Seats};
 
-/// A scrape or a probe is over long before.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Out of file descriptors: accepting at once again would only burn time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time between two lines about the same thing.
+const LINES_APART: Nanos = Nanos(10 * Nanos::SECOND.0);
 
 /// What the admin port shows, and to whom.
 pub(crate) struct Admin {
@@ -30,37 +46,86 @@ pub(crate) struct Admin {
     pub(crate) registry: Registry,
     /// Asked of whoever reads metrics; probes need none, as they learn nothing.
     pub(crate) token: Option<Secret>,
+    /// Connections it may have at once; one address may have half of them.
+    pub(crate) max_connections: usize,
+    pub(crate) patience: Patience,
+}
+
+/// How long a connection may do what.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// Until its first request has come.
+    first: Duration,
+    /// Between an answer and the next request's head.
+    idle: Duration,
+    /// In all: who does not take an answer must not hold it for ever.
+    whole: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let (first, idle) = (Duration::from_secs(10), Duration::from_secs(75));
+        Self { first, idle, whole: Duration::from_secs(600) }
+    }
 }
 
 /// Serves until shut down. Readiness is still answered while requests in flight are drained.
 pub(crate) async fn serve(admin: Admin, listener: TcpListener, shutdown: CancellationToken) {
-    let admin = Arc::new(admin);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(connection(Arc::clone(&admin), stream, shutdown.clone()))),
-                Err(error) => pause(&error).await,
-            }
+    let (seats, admin) = (Seats::new(admin.max_connections), Arc::new(admin));
+    let (mut complained, mut turned_away) = (None, None);
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, peer)) => match seats.take(peer.ip()) {
+                Some(seat) => {
+                    let served = connection(Arc::clone(&admin), stream, seat);
+                    tokio::spawn(shutdown.clone().run_until_cancelled_owned(served));
+                }
+                // The stream is closed at once: whoever waits in the kernel's queue learns nothing.
+                None => turned_away_from(peer, &mut turned_away),
+            },
+            Err(error) => exhausted(&error, &mut complained).await,
         }
     }
 }
 
-async fn pause(error: &io::Error) {
-    tracing::warn!("admin: cannot accept: {error}");
+fn turned_away_from(peer: SocketAddr, told: &mut Option<Nanos>) {
+    if is_due(told) {
+        tracing::warn!(address = %peer.ip(), "admin: connections are turned away: see --admin-max-connections");
+    }
+}
+
+async fn exhausted(error: &io::Error, told: &mut Option<Nanos>) {
+    if is_due(told) {
+        tracing::warn!(%error, "admin: cannot accept connections; trying again");
+    }
     sleep(ACCEPT_PAUSE).await;
 }
 
-async fn connection(admin: Arc<Admin>, stream: TcpStream, shutdown: CancellationToken) {
-    let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(admin.answer(&request))));
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+fn is_due(told: &mut Option<Nanos>) -> bool {
+    let now = clock::now();
+    let due = told.is_none_or(|last| now.since(last) >= LINES_APART.0);
+    if due {
+        *told = Some(now);
+    }
+    due
+}
+
+async fn connection(admin: Arc<Admin>, stream: TcpStream, _seat: Seat) {
+    let (asked, patience) = (AtomicBool::new(false), admin.patience);
+    let service = service_fn(|request| {
+        asked.store(true, Relaxed);
+        ready(Ok::<_, Infallible>(admin.answer(&request)))
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(patience.idle);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     // How the connection of a probe ended is nobody's concern.
     tokio::select! {
-        _ = timeout(CONNECTION_TIMEOUT, served) => {}
-        () = shutdown.cancelled() => {}
+        _ = served.as_mut() => return,
+        () = sleep(patience.first) => {}
+    }
+    if asked.load(Relaxed) {
+        let _ = tokio::time::timeout(patience.whole, served).await;
     }
 }
 

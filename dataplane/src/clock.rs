@@ -2,6 +2,9 @@
 
 use std::{sync::LazyLock, time::Instant};
 
+/// The clock ticks every 8 ns, so that times leave room for three bits of a bucket's state.
+const TICK: u64 = 8;
+
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Nanoseconds since the process started; never goes back, whatever happens to wall time.
@@ -26,5 +29,6 @@ impl Nanos {
 /// The time now.
 pub fn now() -> Nanos {
     let elapsed = START.elapsed();
-    Nanos(elapsed.as_secs() * Nanos::SECOND.0 + u64::from(elapsed.subsec_nanos()))
+    let nanos = elapsed.as_secs() * Nanos::SECOND.0 + u64::from(elapsed.subsec_nanos());
+    Nanos(nanos & !(TICK - 1))
 }

@@ -46,6 +46,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// Asked of whoever reads metrics.
     pub admin_token: Option<Secret>,
+    /// Connections that the admin port may have at once; one address may have half of them.
+    pub admin_max_connections: usize,
     /// Where the last good snapshot is kept; `None`: nowhere.
     pub state_dir: Option<PathBuf>,
     /// Threads that serve clients.

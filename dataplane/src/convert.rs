@@ -11,9 +11,10 @@ use http::{HeaderName, uri::Authority};
 use ipnet::IpNet;
 
 use crate::{
+    backend_tls::{BackendTls, server_name},
     client::ClientRules,
     limit::Limit,
-    pool::{Health, Strategy},
+    pool::{Health, Scheme, Strategy},
 };
 
 const MAX_CLIENT_ID_BYTES: usize = 256;
@@ -30,6 +31,7 @@ pub struct Refusal(pub String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BackendSpec {
     pub(crate) id: u64,
+    pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
     pub(crate) weight: u32,
     pub(crate) draining: bool,
@@ -41,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) default_limit: Option<Limit>,
     pub(crate) strategy: Strategy,
     pub(crate) client_rules: ClientRules,
+    pub(crate) backend_tls: BackendTls,
 }
 
 fn refuse<T>(reason: String) -> Result<T, Refusal> {
@@ -71,11 +74,11 @@ fn numbers(capacity: f64, rate_per_sec: f64, whose: impl FnOnce() -> String) -> 
 
 /// All backends of a pool but the disabled ones.
 pub(crate) fn backends(wire: &wire::Pool) -> Result<Vec<BackendSpec>, Refusal> {
-    let (mut ids, mut authorities) = (HashSet::new(), HashSet::new());
+    let (mut ids, mut places) = (HashSet::new(), HashSet::new());
     let mut specs = Vec::with_capacity(wire.backends.len());
     for backend in &wire.backends {
         let spec = spec(backend)?;
-        if !ids.insert(spec.id) || !authorities.insert(spec.authority.clone()) {
+        if !ids.insert(spec.id) || !places.insert((spec.scheme, spec.authority.clone())) {
             return refuse(format!("backend {} {:?} occurs twice", spec.id, backend.url));
         }
         if backend.admin_state() != wire::AdminState::Disabled {
@@ -87,20 +90,23 @@ pub(crate) fn backends(wire: &wire::Pool) -> Result<Vec<BackendSpec>, Refusal> {
 
 fn spec(backend: &wire::Backend) -> Result<BackendSpec, Refusal> {
     let (id, url) = (backend.id, &backend.url);
-    let Some(authority) = authority(url) else {
-        return refuse(format!("backend {id}: url {url:?} is not http://host:port"));
+    let Some((scheme, authority)) = place(url) else {
+        let expected = "http://host:port, https://host:port or h2c://host:port";
+        return refuse(format!("backend {id}: url {url:?} is not {expected}"));
     };
     if backend.weight > MAX_WEIGHT {
         return refuse(format!("backend {id}: weight {} is not 1 to {MAX_WEIGHT}", backend.weight));
     }
     let draining = backend.admin_state() == wire::AdminState::Draining;
-    Ok(BackendSpec { id, authority, weight: backend.weight.max(1), draining })
+    Ok(BackendSpec { id, scheme, authority, weight: backend.weight.max(1), draining })
 }
 
-fn authority(url: &str) -> Option<Authority> {
-    let authority: Authority = url.strip_prefix("http://")?.parse().ok()?;
+fn place(url: &str) -> Option<(Scheme, Authority)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, authority): (_, Authority) = (Scheme::of(scheme)?, rest.parse().ok()?);
     let plain = !authority.host().is_empty() && !authority.as_str().contains('@');
-    (plain && authority.port_u16().is_some_and(|port| port > 0)).then_some(authority)
+    let certifiable = scheme != Scheme::Https || server_name(&authority).is_some();
+    (plain && certifiable && authority.port_u16().is_some_and(|port| port > 0)).then_some((scheme, authority))
 }
 
 pub(crate) fn settings(wire: &wire::Settings) -> Result<Settings, Refusal> {
@@ -112,7 +118,13 @@ pub(crate) fn settings(wire: &wire::Settings) -> Result<Settings, Refusal> {
         None => return refuse("the settings lack the default limit".into()),
     };
     let Some(rules) = &wire.client else { return refuse("the settings lack the client rules".into()) };
-    Ok(Settings { default_limit, strategy: strategy(wire)?, client_rules: client_rules(rules)? })
+    let (strategy, client_rules) = (strategy(wire)?, client_rules(rules)?);
+    Ok(Settings { default_limit, strategy, client_rules, backend_tls: backend_tls(wire.backend_tls.as_ref())? })
+}
+
+fn backend_tls(wire: Option<&wire::BackendTls>) -> Result<BackendTls, Refusal> {
+    let ca_pem = wire.map_or("", |tls| &tls.ca_pem);
+    BackendTls::new(ca_pem).map_err(|fault| Refusal(format!("backend_tls.ca_pem: {fault}")))
 }
 
 fn strategy(wire: &wire::Settings) -> Result<Strategy, Refusal> {

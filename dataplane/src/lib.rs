@@ -1,6 +1,7 @@
 //! The data plane: a lean HTTP proxy that decides every request locally.
 
 mod admin;
+pub mod backend_tls;
 pub mod balance;
 mod buffers;
 pub mod client;

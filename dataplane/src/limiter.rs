@@ -7,14 +7,17 @@
 //!
 //! 1. A key is in at most one slot, and that slot lies in the key's group. Only who holds the segment's lock changes keys.
 //! 2. A key changes only while the slot's state is *claimed*. No state of a slot ever recurs: within one tenancy a
-//!    change makes (time, -tokens) larger, and the next tenant starts at a later time. So a compare-and-swap from a
+//!    change makes (time, -tokens) larger (a deposit or a change of mode counts as later), and the next tenant starts
+//!    at a later time. So a compare-and-swap from a
 //!    state that was read before the key was checked succeeds only if the key was still there.
 //! 3. `full_at` of a slot is never earlier than the moment its bucket is full. So a bucket that is evicted because
 //!    that moment has passed equals a new one.
 
 mod group;
 mod level;
+mod shared;
 mod slot;
+mod terms;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +27,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use self::{
     group::{Group, Insertion, SLOTS_PER_GROUP, Segment},
     slot::Name,
+    terms::TermsCell,
+};
+pub use self::{
+    shared::{Content, Need, Taken},
+    terms::{Mode, Terms},
 };
 use crate::{clock::Nanos, limit::Limit};
 
@@ -55,6 +63,7 @@ pub struct BucketTable {
     groups: usize,
     max_clients: usize,
     counters: Counters,
+    terms: TermsCell,
 }
 
 /// On a line of their own: they are written by insertions, the rest of the table is read by every decision.
@@ -71,7 +80,13 @@ impl BucketTable {
     pub fn new(max_clients: usize) -> Self {
         let slots = max_clients.max(1).saturating_add(max_clients / 4);
         let groups = slots.div_ceil(SLOTS_PER_GROUP);
-        Self { segments: Segment::for_groups(groups).collect(), groups, max_clients, counters: Counters::default() }
+        Self {
+            segments: Segment::for_groups(groups).collect(),
+            groups,
+            max_clients,
+            counters: Counters::default(),
+            terms: TermsCell::default(),
+        }
     }
 
     /// Takes one token from a client's bucket, which is full if the client is new.
@@ -98,21 +113,22 @@ impl BucketTable {
     ///
     /// Call it before the new limit is published: else a decision in between refills the past at the new rate.
     pub fn retune(&self, key: u64, old: Option<&Limit>, new: &Limit, now: Nanos) {
-        self.group(key).retune(Name::new(key, LimitKind::Client), old.unwrap_or(new), new, now);
+        self.group(key).retune(Name::new(key, LimitKind::Client), old.unwrap_or(new), new, &self.terms(), now);
     }
 
     /// As [`Self::retune`], for every bucket under the default limit. Walks the whole table. `None` is unlimited.
     pub fn retune_default(&self, old: Option<&Limit>, new: Option<&Limit>, now: Nanos) {
         let Some(new) = new else { return };
+        let terms = self.terms();
         for segment in &self.segments {
-            segment.retune_all(LimitKind::Default, old.unwrap_or(new), new, now);
+            segment.retune_all(LimitKind::Default, old.unwrap_or(new), new, &terms, now);
         }
     }
 
     /// Tokens in a client's bucket; `None`: it has none, which is as good as a full one.
     pub fn tokens(&self, key: u64, limit: &Limit, kind: LimitKind, now: Nanos) -> Option<f64> {
         let name = Name::new(key, kind);
-        self.group(key).find(name)?.tokens(name, limit, now)
+        Some(self.group(key).find(name)?.level(name)?.refilled(limit, now).tokens)
     }
 
     /// Buckets held.

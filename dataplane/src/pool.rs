@@ -4,6 +4,7 @@ mod judge;
 mod outlier;
 mod queue;
 mod rules;
+mod scheme;
 mod slow_start;
 mod state;
 
@@ -20,6 +21,7 @@ pub use self::{
     outlier::{OutlierRules, Reason, ServerErrors},
     queue::Queue,
     rules::PoolRules,
+    scheme::Scheme,
     state::{BackendState, InFlight},
 };
 use crate::{
@@ -44,6 +46,8 @@ pub enum Health {
 pub struct Backend {
     /// Given by the control plane; stable.
     pub id: u64,
+    /// How it is spoken to.
+    pub scheme: Scheme,
     /// `host:port`.
     pub authority: Authority,
     /// Share of requests relative to the others, at least 1.
@@ -54,6 +58,13 @@ pub struct Backend {
     pub health: Health,
     /// What outlives the snapshot.
     pub state: Arc<BackendState>,
+}
+
+impl Backend {
+    /// As it is configured: `scheme://host:port`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.authority)
+    }
 }
 
 /// How the backend of a request is chosen.

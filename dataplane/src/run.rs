@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, Patience},
     config::Config,
     server,
     shared::Shared,
@@ -129,7 +129,13 @@ fn start_admin(
     announce("admin", Some(&listener));
     listener.set_nonblocking(true).map_err(Error::Serve)?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Serve)?;
-    let admin = Admin { shared: Arc::clone(shared), registry, token: config.admin_token.clone() };
+    let admin = Admin {
+        shared: Arc::clone(shared),
+        registry,
+        token: config.admin_token.clone(),
+        max_connections: config.admin_max_connections,
+        patience: Patience::default(),
+    };
     tokio::spawn(admin::serve(admin, listener, stop));
     Ok(())
 }

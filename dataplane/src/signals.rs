@@ -5,18 +5,25 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that SIGTERM or SIGINT cancels. Needs a runtime.
+/// A token that the first SIGTERM or SIGINT cancels; the second ends the process at once, with exit code 1. Needs a
+/// runtime.
 pub(crate) fn shutdown_signal() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let token = CancellationToken::new();
     let cancel = token.clone();
-    tokio::spawn(async move {
+    let mut next = async move || {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         }
-        tracing::info!("shutting down: finishing requests in flight");
+    };
+    tokio::spawn(async move {
+        let signal = next().await;
+        tracing::info!(signal, "stopping: finishing requests in flight; again to stop at once");
         cancel.cancel();
+        let signal = next().await;
+        tracing::warn!(signal, "stopped at once");
+        std::process::exit(1);
     });
     Ok(token)
 }

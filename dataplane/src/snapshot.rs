@@ -1,6 +1,6 @@
 //! What one request needs to know, immutable and behind one pointer.
 
-use crate::{client::ClientRules, clock::Nanos, limit::Limit, limits::Limits, pool::Pool};
+use crate::{backend_tls::BackendTls, client::ClientRules, clock::Nanos, limit::Limit, limits::Limits, pool::Pool};
 
 /// The configuration at one revision, with backend health as last heard. Never changed: a successor replaces it.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub default_limit: Option<Limit>,
     /// How a request's client is found.
     pub client_rules: ClientRules,
+    /// How backends with `https://` are spoken to.
+    pub backend_tls: BackendTls,
     /// Where requests go, and how one is chosen.
     pub pool: Pool,
     /// When this revision was applied, or loaded from disk.

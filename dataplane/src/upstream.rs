@@ -2,7 +2,10 @@
 //! for them, and no other.
 
 mod connect;
+#[allow(dead_code, unused_imports, reason = "requests do not take this way yet")]
+mod h2;
 mod idle;
+mod stream;
 
 use std::{
     io,
@@ -10,21 +13,16 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use idle::IdlePool;
+pub(crate) use stream::BackendStream;
 
 use crate::{
     buffers::{BLOCK_BYTES, Buffers, Held},
     http1::{Field, Fields, Garbage, ResponseHead, scan_response},
 };
-
-/// What carries the bytes.
-pub(crate) type BackendStream = TcpStream;
 
 /// An open HTTP/1.1 connection to a backend, with at most one request on it at a time.
 pub(crate) struct Upstream {

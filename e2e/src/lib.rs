@@ -4,6 +4,7 @@
 //! The programs are taken from the target directory the test runs from; `cargo build --workspace` puts them there.
 
 mod backend;
+mod certificates;
 mod config_file;
 mod control_plane;
 mod ctl;
@@ -21,6 +22,7 @@ mod setup;
 pub mod wait;
 
 pub use backend::Backend;
+pub use certificates::Authority;
 pub use config_file::ConfigFile;
 pub use control_plane::ControlPlane;
 pub use ctl::{Ctl, Output};

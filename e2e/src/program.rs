@@ -19,12 +19,13 @@ pub struct Program {
     env: Vec<(String, OsString)>,
     dir: Option<PathBuf>,
     tmpfs: Option<(PathBuf, u64)>,
+    descriptors: Option<u32>,
 }
 
 impl Program {
     /// A program of this workspace, by name.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), args: Vec::new(), env: Vec::new(), dir: None, tmpfs: None }
+        Self { name: name.into(), args: Vec::new(), env: Vec::new(), dir: None, tmpfs: None, descriptors: None }
     }
 
     /// Adds an argument.
@@ -62,6 +63,12 @@ impl Program {
         Ok(self)
     }
 
+    /// Lets the process open so many files and sockets at most.
+    pub fn with_descriptors(mut self, count: u32) -> Self {
+        self.descriptors = Some(count);
+        self
+    }
+
     /// Starts it with JSON logs.
     ///
     /// # Errors
@@ -78,9 +85,10 @@ impl Program {
     /// When the program has not been built.
     pub fn command(&self) -> Result<Command> {
         let path = path_of(&self.name)?;
-        let mut command = match &self.tmpfs {
-            Some((dir, bytes)) => on_tmpfs(&path, dir, *bytes),
-            None => Command::new(path),
+        let mut command = match (&self.tmpfs, self.descriptors) {
+            (Some((dir, bytes)), _) => on_tmpfs(&path, dir, *bytes),
+            (None, Some(count)) => with_descriptors(&path, count),
+            (None, None) => Command::new(path),
         };
         let ours = |name: &OsString| {
             let name = name.to_string_lossy();
@@ -110,6 +118,13 @@ fn on_tmpfs(path: &Path, dir: &Path, bytes: u64) -> Command {
     let mut command = Command::new("unshare");
     let script = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@""#;
     command.args(unshare_flags()).args(["sh", "-c", script, "sh", &bytes.to_string()]).arg(dir).arg(path);
+    command
+}
+
+/// The shell replaces itself by the program, so the process id stays.
+fn with_descriptors(path: &Path, count: u32) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", &count.to_string()]).arg(path);
     command
 }
 

@@ -1,6 +1,6 @@
 //! A request, described as JSON.
 
-use http::request::Parts;
+use http::{Version, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -19,15 +19,28 @@ pub(crate) async fn describe(backend: &str, head: &Parts, body: Incoming) -> hyp
     let mut description = json!({
         "backend": backend,
         "method": head.method.as_str(),
-        "target": head.uri.to_string(),
+        "target": target(head),
         "version": format!("{:?}", head.version),
         "headers": headers,
         "body_bytes": body_bytes,
     });
+    if head.version == Version::HTTP_2 {
+        // What is a field of the head in HTTP/1.
+        description["authority"] = head.uri.authority().map(ToString::to_string).into();
+        description["scheme"] = head.uri.scheme_str().into();
+    }
     if let Some(text) = text {
         description["body"] = text.into();
     }
     Ok(description)
+}
+
+/// The target as it came. HTTP/2 has it in parts, of which one is what HTTP/1 sends.
+fn target(head: &Parts) -> String {
+    match head.uri.path_and_query() {
+        Some(path) if head.version == Version::HTTP_2 => path.to_string(),
+        _ => head.uri.to_string(),
+    }
 }
 
 /// The body's length, and its text where it is short UTF-8.

@@ -15,6 +15,7 @@ mod args;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
+    let speech = args.speech()?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(args.listen).await.with_context(|| {
         format!(
@@ -24,7 +25,7 @@ async fn main() -> Result<()> {
     })?;
     args.log_format.log_listening(listener.local_addr()?);
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(test_backend::run(listener, args.name, shutdown.clone()));
+    let server = tokio::spawn(test_backend::run_speaking(listener, args.name, speech, shutdown.clone()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -3,14 +3,22 @@
 // The lint lets #[test] functions off by itself, but not what they call.
 #![allow(clippy::unwrap_used)]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
+use test_backend::{Speech, Versions};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::{Instant, timeout},
 };
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,10 +30,14 @@ struct Backend {
 }
 
 async fn start() -> Backend {
+    start_speaking(Speech::default()).await
+}
+
+async fn start_speaking(speech: Speech) -> Backend {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let server = tokio::spawn(test_backend::run(listener, None, shutdown.clone()));
+    let server = tokio::spawn(test_backend::run_speaking(listener, None, speech, shutdown.clone()));
     Backend { address, shutdown, server }
 }
 
@@ -162,4 +174,55 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
         answer.push_str(std::str::from_utf8(&buffer[..len]).unwrap());
     }
     answer
+}
+
+/// Asks over HTTP/2, for what `target` names; the answer's version and body.
+async fn ask_http2(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, target: &str) -> serde_json::Value {
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get(target).body(Empty::<Bytes>::new()).unwrap();
+    let answer = timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[tokio::test]
+async fn speaks_http2_to_who_begins_with_it() {
+    let backend = start().await;
+    let stream = TcpStream::connect(backend.address).await.unwrap();
+    let told = ask_http2(stream, "http://host.test/a%2Fb?x").await;
+    assert_eq!((&told["version"], &told["target"]), (&"HTTP/2.0".into(), &"/a%2Fb?x".into()));
+    assert_eq!((&told["authority"], &told["scheme"]), (&"host.test".into(), &"http".into()));
+}
+
+#[tokio::test]
+async fn speaks_over_tls_what_it_is_told_to() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), KeyPair::generate().unwrap());
+    let certificate = CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
+    let (cert_file, key_file) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert_file, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let connector = TlsConnector::from(Arc::new(config));
+    for (versions, spoken) in [(Versions::Both, "h2"), (Versions::Http2, "h2"), (Versions::Http1, "http/1.1")] {
+        let backend = start_speaking(Speech::tls(versions, &cert_file, &key_file).unwrap()).await;
+        let stream = TcpStream::connect(backend.address).await.unwrap();
+        let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(spoken.as_bytes()));
+        if spoken == "h2" {
+            assert_eq!(ask_http2(stream, "https://localhost/").await["scheme"], "https");
+            continue;
+        }
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
 }

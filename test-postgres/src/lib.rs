@@ -25,6 +25,8 @@ pub struct Options {
     pub tls: Option<(String, String)>,
     /// Lines added to `postgresql.conf`.
     pub settings: Vec<String>,
+    /// Lines of `pg_hba.conf`; none: everybody is trusted.
+    pub hba: Vec<String>,
 }
 
 /// A PostgreSQL cluster of its own; it ends when this is dropped.
@@ -136,6 +138,9 @@ fn configure(binaries: &Binaries, data: &Path, options: &Options) -> Result<()> 
             binaries.write_private(&data.join(name), text)?;
         }
         settings.push("ssl = on".into());
+    }
+    if !options.hba.is_empty() {
+        fs::write(data.join("pg_hba.conf"), options.hba.join("\n") + "\n").context("pg_hba.conf")?;
     }
     let file = data.join("postgresql.conf");
     let mut text = fs::read_to_string(&file)?;

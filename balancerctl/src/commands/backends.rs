@@ -36,7 +36,7 @@ pub(crate) enum BackendsCommand {
 /// A new backend.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// Where it is: http://host:port.
+    /// Where it is: http://, https:// or h2c://host:port.
     url: String,
     /// Share of requests relative to the other backends, 1 to 1000.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]

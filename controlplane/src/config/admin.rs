@@ -20,6 +20,8 @@ pub struct AdminConfig {
     pub token: Option<Token>,
     /// An operator's word that other hosts may reach the port without a token.
     pub allow_remote_without_token: bool,
+    /// Connections it may have at once; one address may have half of them.
+    pub max_connections: usize,
     /// How callers must speak; `None`: without TLS.
     pub tls: Option<AdminTls>,
 }
@@ -39,6 +41,7 @@ pub(super) fn read(mut section: Section) -> Result<AdminConfig, ConfigError> {
         port: read::port(&mut section, 9090)?,
         token: section.take("token").map(|f| token(&f)).transpose()?.flatten(),
         allow_remote_without_token: section.take("allow_remote_without_token").map_or(Ok(false), |f| f.boolean())?,
+        max_connections: max_connections(section.take("max_connections"))?,
         tls: admin_tls::read(section.section("tls")?)?,
     };
     section.finish()?;
@@ -50,6 +53,10 @@ pub(super) fn read(mut section: Section) -> Result<AdminConfig, ConfigError> {
         ))),
         _ => Ok(admin),
     }
+}
+
+fn max_connections(field: Option<Field>) -> Result<usize, ConfigError> {
+    field.map_or(Ok(512), |field| Ok(field.whole(2..=1_000_000)? as usize))
 }
 
 fn exposed(admin: &AdminConfig) -> bool {

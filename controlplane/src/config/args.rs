@@ -36,6 +36,9 @@ pub struct Args {
         default_missing_value = "true"
     )]
     pub admin_allow_remote_without_token: Option<String>,
+    /// Connections that the admin port may have at once, 2 to 1000000; one address may have half of them
+    #[arg(long, env = "BALANCER_ADMIN_MAX_CONNECTIONS", value_name = "N")]
+    pub admin_max_connections: Option<String>,
     /// Speak TLS on the admin port with this certificate (PEM, with its chain)
     #[arg(long, env = "BALANCER_ADMIN_TLS_CERT", value_name = "FILE")]
     pub admin_tls_cert: Option<String>,
@@ -69,9 +72,12 @@ pub struct Args {
     /// Requests per second of a client without a limit of its own
     #[arg(long, env = "BALANCER_DEFAULT_LIMITS_RATE_PER_SEC", value_name = "RATE")]
     pub default_limits_rate_per_sec: Option<String>,
-    /// Backends, http://HOST:PORT separated by commas, in place of the file's list
+    /// Backends, http://, https:// or h2c://HOST:PORT separated by commas, in place of the file's list
     #[arg(long, env = "BALANCER_BACKEND_LIST", value_name = "URLS")]
     pub backend_list: Option<String>,
+    /// Authorities (PEM) that backends with https:// must be certified by; empty: the public ones
+    #[arg(long, env = "BALANCER_BACKEND_TLS_CA_FILE", value_name = "FILE")]
+    pub backend_tls_ca_file: Option<String>,
     /// Request header that names a client; empty: none
     #[arg(long, env = "BALANCER_CLIENT_HEADER", value_name = "NAME")]
     pub client_header: Option<String>,

@@ -31,6 +31,8 @@ pub(super) fn apply(args: &Args, root: &mut Node) {
     set(&["strategy"], "strategy", "BALANCER_STRATEGY", given(&args.strategy));
     set(&["ticker_rate_sec"], "ticker-rate-sec", "BALANCER_TICKER_RATE_SEC", given(&args.ticker_rate_sec));
     set(&["backend_list"], "backend-list", "BALANCER_BACKEND_LIST", given(&args.backend_list));
+    let authorities = given(&args.backend_tls_ca_file);
+    set(&["backend_tls", "ca_file"], "backend-tls-ca-file", "BALANCER_BACKEND_TLS_CA_FILE", authorities);
     client(args, set);
 }
 
@@ -42,6 +44,8 @@ fn admin(args: &Args, set: Set<'_>) {
     set(&["admin", "token"], "admin-token", "BALANCER_ADMIN_TOKEN", secret(&args.admin_token));
     let (flag, variable) = ("admin-allow-remote-without-token", "BALANCER_ADMIN_ALLOW_REMOTE_WITHOUT_TOKEN");
     set(&["admin", "allow_remote_without_token"], flag, variable, given(&args.admin_allow_remote_without_token));
+    let (flag, variable) = ("admin-max-connections", "BALANCER_ADMIN_MAX_CONNECTIONS");
+    set(&["admin", "max_connections"], flag, variable, given(&args.admin_max_connections));
     let (cert, key) = (given(&args.admin_tls_cert), given(&args.admin_tls_key));
     set(&["admin", "tls", "cert"], "admin-tls-cert", "BALANCER_ADMIN_TLS_CERT", cert);
     set(&["admin", "tls", "key"], "admin-tls-key", "BALANCER_ADMIN_TLS_KEY", key);

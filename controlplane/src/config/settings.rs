@@ -1,6 +1,6 @@
-//! `default_limits`, `strategy` and `client`: what holds for every data plane.
+//! `default_limits`, `strategy`, `client` and `backend_tls`: what holds for every data plane.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -9,7 +9,7 @@ use super::{
     field::{Field, Section},
     tree::Value,
 };
-use crate::domain::{ClientRules, DefaultLimit, Limit, Settings, Strategy};
+use crate::domain::{BackendCa, ClientRules, DefaultLimit, Limit, Settings, Strategy};
 
 const STRATEGIES: [(&str, Strategy); 5] = [
     ("round_robin", Strategy::RoundRobin),
@@ -19,12 +19,13 @@ const STRATEGIES: [(&str, Strategy); 5] = [
     ("consistent_hash", Strategy::ConsistentHash),
 ];
 
-/// Reads the three keys of the root.
+/// Reads the four keys of the root.
 pub(super) fn read(root: &mut Section) -> Result<Settings, ConfigError> {
     let default_limit = default_limit(root.take("default_limits"))?;
     let strategy = root.take("strategy").map_or(Ok(Strategy::RoundRobin), |f| f.choice(&STRATEGIES))?;
     let client = client(root.section("client")?)?;
-    Ok(Settings { default_limit, strategy, client })
+    let backend_ca = backend_ca(root.section("backend_tls")?)?;
+    Ok(Settings { default_limit, strategy, client, backend_ca })
 }
 
 fn default_limit(field: Option<Field>) -> Result<DefaultLimit, ConfigError> {
@@ -60,6 +61,23 @@ fn client(mut section: Section) -> Result<ClientRules, ConfigError> {
     let ipv6_prefix = section.take("ipv6_prefix").map_or(Ok(64), |f| f.whole(1..=128))? as u8;
     section.finish()?;
     Ok(ClientRules { header, trusted_proxies, ipv6_prefix })
+}
+
+/// The file is read here: what travels on is what it holds.
+fn backend_ca(mut section: Section) -> Result<Option<BackendCa>, ConfigError> {
+    let field = section.take("ca_file");
+    section.finish()?;
+    let Some(field) = field else { return Ok(None) };
+    let path = field.text()?;
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let fault = |why: &dyn std::fmt::Display| {
+        field.fault(format!("expected a PEM file with certificates of authorities, got {path}: {why}"))
+    };
+    let content = fs::read(path).map_err(|e| fault(&e))?;
+    // Comments between certificates may be in any encoding.
+    BackendCa::new(&String::from_utf8_lossy(&content)).map(Some).map_err(|invalid| fault(&invalid.expected))
 }
 
 /// An empty name, or `none`, turns the rule off.

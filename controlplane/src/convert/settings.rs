@@ -15,6 +15,7 @@ pub(crate) fn settings(settings: &Settings) -> v1::Settings {
             trusted_proxies: client.trusted_proxies.iter().map(ToString::to_string).collect(),
             ipv6_prefix: client.ipv6_prefix.into(),
         }),
+        backend_tls: settings.backend_ca.as_ref().map(|ca| v1::BackendTls { ca_pem: ca.as_pem().to_owned() }),
     }
 }
 

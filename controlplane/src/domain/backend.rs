@@ -1,43 +1,6 @@
 //! Backends: where requests go, and how it is checked that they can.
 
-use super::Invalid;
-
-/// `http://host:port`, normalised: lower-case host, explicit port, no path.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BackendUrl(Box<str>);
-
-impl BackendUrl {
-    /// Accepts `http://host[:port]`, with or without a single trailing slash.
-    pub fn new(text: &str) -> Result<Self, Invalid> {
-        let fault =
-            |what: &str| Invalid { field: "url", expected: format!("expected http://host:port, got {text:?}: {what}") };
-        let parsed = url::Url::parse(text).map_err(|e| fault(&e.to_string()))?;
-        if parsed.scheme() != "http" {
-            return Err(fault("the scheme is not http"));
-        }
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(fault("it holds a user name or password"));
-        }
-        if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(fault("a backend has no path, query or fragment"));
-        }
-        let host = parsed.host_str().filter(|h| !h.is_empty()).ok_or_else(|| fault("it has no host"))?;
-        match parsed.port_or_known_default() {
-            Some(0) | None => Err(fault("its port is not 1 to 65535")),
-            Some(port) => Ok(Self(format!("http://{host}:{port}").into())),
-        }
-    }
-
-    /// The URL as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// `host:port`.
-    pub fn authority(&self) -> &str {
-        self.0.trim_start_matches("http://")
-    }
-}
+use super::{BackendUrl, Invalid};
 
 /// Weights that a backend may have.
 pub const WEIGHTS: std::ops::RangeInclusive<u32> = 1..=1000;
@@ -168,38 +131,4 @@ pub struct BackendChange {
     pub weight: Option<u32>,
     /// New admin state.
     pub admin_state: Option<AdminState>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn url_is_normalised() {
-        for (given, kept) in [
-            ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
-            ("http://Example.COM/", "http://example.com:80"),
-            ("http://[::1]:9", "http://[::1]:9"),
-        ] {
-            assert_eq!(BackendUrl::new(given).unwrap().as_str(), kept);
-        }
-        assert_eq!(BackendUrl::new("http://[::1]:9").unwrap().authority(), "[::1]:9");
-    }
-
-    #[test]
-    fn url_refuses_what_is_not_a_backend() {
-        for bad in [
-            "",
-            "127.0.0.1:80",
-            "ftp://a",
-            "https://a",
-            "http://",
-            "http://a/path",
-            "http://a?q",
-            "http://u:p@a",
-            "http://a:0",
-        ] {
-            assert_eq!(BackendUrl::new(bad).unwrap_err().field, "url", "{bad:?}");
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::Limit;
+use super::{BackendCa, Limit};
 
 /// What holds for a client without a limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,4 +48,6 @@ pub struct Settings {
     pub strategy: Strategy,
     /// How the client of a request is found.
     pub client: ClientRules,
+    /// By whom backends with `https://` must be certified; `None`: by the public authorities.
+    pub backend_ca: Option<BackendCa>,
 }

@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Health, HealthBook,
+    Health, HealthBook, ask,
     check::{Outcome, check},
     judge::Judge,
 };
 use crate::{
-    domain::{AdminState, Backend, BackendSpec, HealthCheck},
+    domain::{AdminState, Backend, BackendCa, BackendSpec, HealthCheck},
     hub::Hub,
     metrics::Metrics,
 };
@@ -26,10 +27,14 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) {
     let mut image = hub.changed();
-    let mut manager = Manager { book, metrics, running: BTreeMap::new(), tasks: JoinSet::new() };
+    let mut manager = Manager { book, metrics, tls: Tls::default(), running: BTreeMap::new(), tasks: JoinSet::new() };
     loop {
-        let backends = image.borrow_and_update().backends.clone();
+        let (backends, settings) = {
+            let image = image.borrow_and_update();
+            (image.backends.clone(), image.settings.clone())
+        };
         let default = *interval.borrow_and_update();
+        manager.tls.trust(settings.backend_ca.as_ref());
         manager.adjust(&backends, default);
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -51,9 +56,33 @@ struct Running {
 struct Manager {
     book: Arc<HealthBook>,
     metrics: Arc<Metrics>,
+    tls: Tls,
     running: BTreeMap<u64, Running>,
     /// Dropping it ends every check.
     tasks: JoinSet<()>,
+}
+
+/// TLS as all checks speak it.
+#[derive(Default)]
+struct Tls {
+    /// `None`: nothing was set up yet.
+    trusted: Option<Option<BackendCa>>,
+    /// Whose first value comes before the first check.
+    connector: watch::Sender<Option<TlsConnector>>,
+}
+
+impl Tls {
+    /// From now on backends must be certified by `ca`. One connector for all: so sessions are resumed.
+    fn trust(&mut self, ca: Option<&BackendCa>) {
+        if self.trusted.as_ref().map(Option::as_ref) == Some(ca) {
+            return;
+        }
+        match ask::connector(ca) {
+            Ok(connector) => _ = self.connector.send_replace(Some(connector)),
+            Err(error) => tracing::error!(%error, "health checks: the authorities of backends stay as they were"),
+        }
+        self.trusted = Some(ca.cloned());
+    }
 }
 
 impl Manager {
@@ -96,6 +125,7 @@ impl Manager {
             id,
             spec: spec.clone(),
             interval: intervals,
+            tls: self.tls.connector.subscribe(),
             stop: stop.clone(),
             book: self.book.clone(),
             metrics: self.metrics.clone(),
@@ -119,6 +149,7 @@ struct Checker {
     id: u64,
     spec: BackendSpec,
     interval: watch::Receiver<Duration>,
+    tls: watch::Receiver<Option<TlsConnector>>,
     stop: CancellationToken,
     book: Arc<HealthBook>,
     metrics: Arc<Metrics>,
@@ -128,10 +159,11 @@ impl Checker {
     async fn run(mut self) {
         let mut judge = Judge::new(self.spec.health_check.rise, self.spec.health_check.fall);
         loop {
+            let Some(tls) = self.tls.borrow_and_update().clone() else { return };
             let outcome = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                outcome = check(&self.spec) => outcome,
+                outcome = check(&self.spec, &tls) => outcome,
             };
             match outcome {
                 Ok(outcome) => self.enter(&mut judge, outcome),

@@ -111,5 +111,5 @@ fn config_tag(backends: &[Backend], settings: &Settings) -> u64 {
 /// Settings of a database that no control plane has reconciled with a file: nothing is limited, nothing is trusted.
 fn unconfigured() -> Settings {
     let client = ClientRules { header: None, trusted_proxies: Vec::new(), ipv6_prefix: 64 };
-    Settings { default_limit: DefaultLimit::Unlimited, strategy: Strategy::RoundRobin, client }
+    Settings { default_limit: DefaultLimit::Unlimited, strategy: Strategy::RoundRobin, client, backend_ca: None }
 }

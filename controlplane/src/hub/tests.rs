@@ -32,7 +32,7 @@ fn loaded(revision: u64, limits: &BTreeMap<u32, u32>) -> Loaded {
 
 fn settings(strategy: Strategy) -> Settings {
     let client = ClientRules { header: None, trusted_proxies: Vec::new(), ipv6_prefix: 64 };
-    Settings { default_limit: DefaultLimit::Unlimited, strategy, client }
+    Settings { default_limit: DefaultLimit::Unlimited, strategy, client, backend_ca: None }
 }
 
 fn none(revision: u64) -> Changes {

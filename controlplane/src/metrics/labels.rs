@@ -34,3 +34,8 @@ pub(super) struct CheckResult {
     pub(super) backend: String,
     pub(super) result: &'static str,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Refusal {
+    pub(super) reason: &'static str,
+}

@@ -1,10 +1,5 @@
 //! Errors as `application/problem+json` (RFC 9457), with the member `errors` that the legacy service sent.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
-
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -12,13 +7,10 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{domain::Invalid, store::StoreError};
+use crate::{domain::Invalid, store::StoreError, tally::Tally};
 
 /// Seconds after which a caller may try again while the database is gone.
 const RETRY_AFTER_SEC: &str = "1";
-
-/// Time between warnings of calls that failed.
-const WARNINGS_APART: Duration = Duration::from_secs(10);
 
 /// An answer that says what went wrong.
 #[derive(Debug)]
@@ -72,7 +64,7 @@ impl From<StoreError> for Problem {
             StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
             StoreError::NotFound(_) => StatusCode::NOT_FOUND,
             StoreError::AlreadyExists(_) | StoreError::BackendInFile(_) => StatusCode::CONFLICT,
-            StoreError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            StoreError::Unavailable(_) | StoreError::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
             StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -85,29 +77,9 @@ impl From<StoreError> for Problem {
 
 /// In an outage every call fails, for one reason: one line in a while says so, and how many there were.
 fn warn_rarely(error: &StoreError) {
-    static FAILED: Mutex<Tally> = Mutex::new(Tally { calls: 0, told: None });
-    // A poisoned tally is whole: it is two numbers.
-    let due = FAILED.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now());
-    if let Some(calls) = due {
+    static FAILED: Tally = Tally::new();
+    if let Some(calls) = FAILED.count() {
         tracing::warn!(%error, calls, "REST calls failed");
-    }
-}
-
-/// Counts what is told once in a while.
-struct Tally {
-    calls: u64,
-    told: Option<Instant>,
-}
-
-impl Tally {
-    /// How many there were since the last time this was told, if it is time to tell again.
-    fn count(&mut self, now: Instant) -> Option<u64> {
-        self.calls += 1;
-        let due = self.told.is_none_or(|told| now.duration_since(told) >= WARNINGS_APART);
-        due.then(|| {
-            self.told = Some(now);
-            std::mem::take(&mut self.calls)
-        })
     }
 }
 
@@ -127,18 +99,5 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SEC));
         }
         response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_outage_is_one_line_in_a_while() {
-        let (mut tally, start) = (Tally { calls: 0, told: None }, Instant::now());
-        assert_eq!(tally.count(start), Some(1));
-        assert!((0..100).all(|_| tally.count(start + WARNINGS_APART / 2).is_none()));
-        assert_eq!(tally.count(start + WARNINGS_APART), Some(101));
     }
 }

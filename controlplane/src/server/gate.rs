@@ -86,6 +86,14 @@ pub(super) async fn unknown_path(request: Request) -> Response {
     Problem::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 
+/// Something may be at this path once the database is there.
+pub(super) async fn not_yet(reason: String, request: Request) -> Response {
+    if is_grpc(request.headers()) {
+        return tonic::Status::unavailable(reason).into_http();
+    }
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
+}
+
 /// Something is at this path, but not for this method; the router adds `Allow`.
 pub(super) async fn wrong_method(request: Request) -> Response {
     let detail = format!("{} is not a method of {}", request.method(), request.uri().path());

@@ -11,13 +11,23 @@ use axum::{
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
-use crate::{metrics::CONTENT_TYPE, plane::Plane, rest::Problem};
+use crate::{metrics::CONTENT_TYPE, plane::Plane, rest::Problem, waiting::Waiting};
 
 /// Pages for monitoring.
-pub(super) fn router(plane: Plane, registry: Registry) -> Router {
-    let metrics = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
-    let health = Router::new().route("/readyz", get(ready)).with_state(plane);
-    metrics.merge(health).route("/healthz", get(|| async { "ok\n" }))
+pub(super) fn router(plane: Plane, registry: Arc<Registry>) -> Router {
+    Router::new().route("/readyz", get(ready)).with_state(plane).merge(of_process(registry))
+}
+
+/// The same pages while there is no database yet.
+pub(super) fn waiting_router(waiting: Arc<Waiting>, registry: Arc<Registry>) -> Router {
+    let not_ready = async move || Problem::new(StatusCode::SERVICE_UNAVAILABLE, waiting.reason());
+    Router::new().route("/readyz", get(not_ready)).merge(of_process(registry))
+}
+
+/// Pages that tell of the process, whatever it can do.
+fn of_process(registry: Arc<Registry>) -> Router {
+    let metrics = Router::new().route("/metrics", get(metrics)).with_state(registry);
+    metrics.route("/healthz", get(async || "ok\n"))
 }
 
 async fn metrics(State(registry): State<Arc<Registry>>) -> Response {

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The database does not answer; try again later. A write whose commit was under way may have happened.
     #[error("the database does not answer: {0}")]
     Unavailable(String),
+    /// The database does not let us in as we come, which waiting does not mend.
+    #[error("{0}")]
+    Refused(String),
     /// The database's disk is full.
     #[error("the database's disk is full: {0}")]
     Full(String),

@@ -2,6 +2,7 @@
 
 mod connector;
 mod listen;
+mod refusal;
 mod rows;
 mod tls;
 
@@ -62,7 +63,7 @@ impl Postgres {
         let deadline = tokio::time::Instant::now() + within;
         let got = tokio::time::timeout_at(deadline, self.pool.get()).await;
         let mut connection = match got {
-            Ok(got) => got.map_err(|e| StoreError::Unavailable(reason(e)))?,
+            Ok(got) => got.map_err(no_connection)?,
             Err(_) => return Err(StoreError::timed_out(within)),
         };
         match tokio::time::timeout_at(deadline, transact(&mut connection, operation, access, within)).await {
@@ -115,7 +116,7 @@ fn pool(connector: Connector) -> Result<Pool<AsyncPgConnection>, StoreError> {
     let mut config = ManagerConfig::default();
     config.custom_setup = Box::new(move |_| {
         let connector = connector.clone();
-        async move { connector.connect_for_pool().await.map_err(ConnectionError::BadConnection) }.boxed()
+        async move { connector.connect_for_pool().await }.boxed()
     });
     // The connector knows the address; the manager's own URL is for others.
     let manager = AsyncDieselConnectionManager::new_with_config("", config);
@@ -123,12 +124,16 @@ fn pool(connector: Connector) -> Result<Pool<AsyncPgConnection>, StoreError> {
 }
 
 /// Why the pool has no connection to give, without the layers in between.
-fn reason(error: PoolError) -> String {
+fn no_connection(error: PoolError) -> StoreError {
+    use diesel_async::pooled_connection::PoolError as Inner;
     match error {
-        PoolError::Backend(diesel_async::pooled_connection::PoolError::ConnectionError(
-            ConnectionError::BadConnection(reason),
-        )) => reason,
-        other => other.to_string(),
+        PoolError::Backend(Inner::ConnectionError(ConnectionError::BadConnection(reason))) => {
+            StoreError::Unavailable(reason)
+        }
+        PoolError::Backend(Inner::ConnectionError(ConnectionError::InvalidConnectionUrl(reason))) => {
+            StoreError::Refused(reason)
+        }
+        other => StoreError::Unavailable(other.to_string()),
     }
 }
 

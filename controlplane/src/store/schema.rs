@@ -65,5 +65,6 @@ diesel::table! {
         trusted_proxies -> Text,
         ipv6_prefix -> SmallInt,
         revision -> BigInt,
+        backend_ca -> Nullable<Text>,
     }
 }

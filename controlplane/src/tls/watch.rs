@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{AdminTls, TlsFiles};
@@ -17,14 +20,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(crate) async fn keep_fresh(tls: AdminTls, shutdown: CancellationToken) {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = state(&tls.files());
+    let mut seen = None;
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        let now = state(&tls.files());
-        if now != seen {
-            seen = now;
-            reload(&tls);
-        }
+        let (tls, last) = (tls.clone(), seen.take());
+        // A file system that hangs holds up its thread, and nothing else.
+        let looked = spawn_blocking(move || look(&tls, last));
+        let Some(now) = shutdown.run_until_cancelled(looked).await else { return };
+        seen = now.ok();
     }
+}
+
+type State = Vec<Option<(SystemTime, u64)>>;
+
+/// Compares the files with how they were last seen; the first time there is nothing to compare them with.
+fn look(tls: &AdminTls, last: Option<State>) -> State {
+    let now = state(&tls.files());
+    if last.is_some_and(|last| last != now) {
+        reload(tls);
+    }
+    now
 }
 
 fn reload(tls: &AdminTls) {
@@ -35,7 +49,7 @@ fn reload(tls: &AdminTls) {
 }
 
 /// What changes when a file is replaced or written.
-fn state(files: &TlsFiles) -> Vec<Option<(SystemTime, u64)>> {
+fn state(files: &TlsFiles) -> State {
     let state = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))

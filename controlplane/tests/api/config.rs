@@ -115,7 +115,7 @@ fn errors_name_file_line_key_value_and_what_was_expected() {
         ("admin:\n  host: localhost\n  tokn: x", "config.yaml:3: admin.tokn: unknown key; did you mean token?"),
         (
             "admin: { zzzzzz: 1 }",
-            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token, tls",
+            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token, max_connections, tls",
         ),
         ("server: 7", "config.yaml:1: server: expected a mapping, got 7"),
         ("server: { port: 8080.5 }", "config.yaml:1: server.port: expected a whole number from 0 to 65535, got 8080.5"),
@@ -151,8 +151,24 @@ fn errors_name_file_line_key_value_and_what_was_expected() {
             "config.yaml:3: backend_list[1]: expected each backend once, but http://a:1 is also backend_list[0]",
         ),
         (
-            "backend_list: [{ backend_url: 'https://a' }]",
-            "config.yaml:1: backend_list[0].backend_url: expected http://host:port, got \"https://a\": the scheme is not http",
+            "backend_list: [{ backend_url: 'ftp://a' }]",
+            "config.yaml:1: backend_list[0].backend_url: expected http://host:port, https://host:port or h2c://host:port, got \"ftp://a\": the scheme is none of these",
+        ),
+        (
+            "backend_list: [{ backend_url: '127.0.0.1:8081' }]",
+            "config.yaml:1: backend_list[0].backend_url: expected http://host:port, https://host:port or h2c://host:port, got \"127.0.0.1:8081\": it has no scheme",
+        ),
+        (
+            "backend_tls: { ca_file: /nowhere/ca.pem }",
+            "config.yaml:1: backend_tls.ca_file: expected a PEM file with certificates of authorities, got /nowhere/ca.pem: No such file or directory (os error 2)",
+        ),
+        (
+            "backend_tls: { ca_file: /dev/null }",
+            "config.yaml:1: backend_tls.ca_file: expected a PEM file with certificates of authorities, got /dev/null: it holds no certificate",
+        ),
+        (
+            "backend_tls: { verify: false }",
+            "config.yaml:1: backend_tls.verify: unknown key; expected one of ca_file",
         ),
         (
             "backend_list: [{ backend_url: 'http://a', config: { health: { url: up } } }]",

@@ -145,7 +145,7 @@ async fn backends_refuse_by_field() {
     let url = || "http://127.0.0.1:2".to_owned();
     let check = |health_check| AddBackendRequest { url: url(), weight: 0, health_check: Some(health_check) };
     for (request, field) in [
-        (AddBackendRequest { url: "https://a".into(), ..Default::default() }, "url: "),
+        (AddBackendRequest { url: "ftp://a".into(), ..Default::default() }, "url: "),
         (AddBackendRequest { url: url(), weight: 1001, health_check: None }, "weight: "),
         (check(HealthCheck { path: "health".into(), ..Default::default() }), "path: "),
         (check(HealthCheck { method: "G T".into(), ..Default::default() }), "method: "),

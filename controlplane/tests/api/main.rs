@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod auth;
+mod backend_tls;
 mod config;
+mod connections;
 mod faults;
 mod grpc;
 mod harness;
@@ -16,3 +18,4 @@ mod reload;
 mod rest;
 mod sync;
 mod tls;
+mod waiting;

@@ -1,9 +1,11 @@
 //! Backends, settings, and the configuration file against both.
 
 use controlplane::domain::{
-    AdminState, BackendChange, BackendKey, DefaultLimit, HealthCheck, Settings, Source, Strategy,
+    AdminState, BackendCa, BackendChange, BackendKey, DefaultLimit, HealthCheck, Settings, Source, Strategy,
 };
 use controlplane::store::{Reconciled, StoreError};
+
+use rcgen::{CertificateParams, KeyPair};
 
 use crate::fixture::{Fixture, backend, on_both, settings};
 
@@ -85,11 +87,16 @@ async fn reconcile_changes_nothing_twice(fixture: Fixture) {
     assert_eq!(second, Reconciled { revision: first.revision, ..Reconciled::default() });
 }
 
+fn authority() -> String {
+    CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+}
+
 async fn settings_come_back_as_given(fixture: Fixture) {
     let store = fixture.open().await;
     assert_eq!(store.load().await.unwrap().settings, None);
     let mut other = Settings { default_limit: DefaultLimit::Unlimited, strategy: Strategy::P2c, ..settings() };
     other.client.header = None;
+    other.backend_ca = Some(BackendCa::new(&authority()).unwrap());
     other.client.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
     for given in [settings(), other] {
         let done = store.reconcile(&[], &given).await.unwrap();

@@ -116,5 +116,6 @@ pub(crate) fn settings() -> Settings {
         default_limit: DefaultLimit::Limited(limit(5.0, 0.1)),
         strategy: Strategy::RoundRobin,
         client: ClientRules { header: Some("X-API-Key".into()), trusted_proxies: Vec::new(), ipv6_prefix: 64 },
+        backend_ca: None,
     }
 }

@@ -33,7 +33,7 @@ async fn sslmode_decides_what_is_verified() {
         let opened = open(server, host, mode, root).await.map(|_| ());
         match opened {
             Ok(()) => assert!(works, "{host} {mode} {root:?}"),
-            Err(StoreError::Unavailable(_)) => assert!(!works, "{host} {mode} {root:?} {opened:?}"),
+            Err(StoreError::Refused(_)) => assert!(!works, "{host} {mode} {root:?} {opened:?}"),
             Err(error) => panic!("{error}"),
         }
     }
@@ -43,7 +43,7 @@ async fn sslmode_decides_what_is_verified() {
 async fn require_refuses_a_server_without_tls() {
     let plain = Cluster::start().unwrap();
     let config = DatabaseConfig::parse(&format!("{}?sslmode=require", plain.url())).unwrap();
-    assert!(matches!(Store::open(&config).await.map(|_| ()), Err(StoreError::Unavailable(_))));
+    assert!(matches!(Store::open(&config).await.map(|_| ()), Err(StoreError::Refused(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,24 @@
-use std::net::SocketAddr;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use super::*;
 use crate::{fixtures, sync::Staging};
 
 async fn start(token: Option<&str>) -> (SocketAddr, Arc<Shared>, CancellationToken) {
+    start_with(token, 512, Patience::default()).await
+}
+
+async fn start_with(
+    token: Option<&str>,
+    max_connections: usize,
+    patience: Patience,
+) -> (SocketAddr, Arc<Shared>, CancellationToken) {
     let mut registry = Registry::default();
     let shared = Shared::new(64, &mut registry);
-    let admin = Admin { shared: Arc::clone(&shared), registry, token: token.and_then(Secret::new) };
+    let admin =
+        Admin { shared: Arc::clone(&shared), registry, token: token.and_then(Secret::new), max_connections, patience };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     tokio::spawn(serve(admin, listener, stop.clone()));
@@ -99,4 +109,45 @@ async fn what_is_not_here_says_what_is() {
     assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("application/problem+json"), "{missing}");
     let refused = ask(address, "DELETE /metrics", "").await;
     assert!(refused.starts_with("HTTP/1.1 405") && refused.contains("allow: GET, HEAD"), "{refused}");
+}
+
+const LONG: Duration = Duration::from_secs(600);
+const SHORT: Duration = Duration::from_millis(50);
+const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: admin\r\n\r\n";
+
+/// Says `words` and reads to the end of the connection, which must come; it may be a reset, where words came too late.
+async fn ends(address: SocketAddr, words: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _ = stream.write_all(words).await;
+    let mut answer = Vec::new();
+    let _ = timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await.expect("it stays open");
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn who_is_silent_is_let_go() {
+    let (address, _shared, _stop) = start_with(None, 512, Patience { first: SHORT, idle: LONG, whole: LONG }).await;
+    assert_eq!(ends(address, b"GET / HTTP/1.1\r\n").await, "");
+    let (address, _shared, _stop) = start_with(None, 512, Patience { first: LONG, idle: SHORT, whole: LONG }).await;
+    assert!(ends(address, REQUEST).await.ends_with("ok\n"));
+    let (address, _shared, _stop) = start_with(None, 512, Patience { first: SHORT, idle: LONG, whole: SHORT }).await;
+    assert!(ends(address, REQUEST).await.ends_with("ok\n"));
+}
+
+#[tokio::test]
+async fn who_finds_no_seat_is_closed_at_once() {
+    let patience = Patience { first: LONG, idle: LONG, whole: LONG };
+    let (address, _shared, _stop) = start_with(None, 4, patience).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        stream.read_u8().await.unwrap();
+        held.push(stream);
+    }
+    assert_eq!(ends(address, REQUEST).await, "");
+    drop(held);
+    let closing = b"GET /healthz HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
+    let answered = async { while ends(address, closing).await.is_empty() {} };
+    timeout(Duration::from_secs(30), answered).await.expect("seats come back");
 }

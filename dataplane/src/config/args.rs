@@ -52,6 +52,10 @@ pub struct Args {
     #[arg(long, env = "BALANCER_ADMIN_ALLOW_REMOTE_WITHOUT_TOKEN", value_parser = clap::builder::BoolishValueParser::new())]
     pub admin_allow_remote_without_token: bool,
 
+    /// Connections that the admin address may have at once, 2 to 1000000; one address may have half of them
+    #[arg(long, env = "BALANCER_ADMIN_MAX_CONNECTIONS", value_name = "N", default_value = "512")]
+    pub admin_max_connections: String,
+
     /// Directory that keeps the last good snapshot, "none" for no such thing [default: .balancer/dataplane-PORT]
     #[arg(long, env = "BALANCER_STATE_DIR", value_name = "DIR", default_value = "", hide_default_value = true)]
     pub state_dir: String,

@@ -24,6 +24,7 @@ impl TryFrom<Args> for Config {
             listen,
             admin_listen: admin_listen(&args)?,
             admin_token: secret("admin-token", &args.admin_token)?,
+            admin_max_connections: number("admin-max-connections", &args.admin_max_connections, 2, 1_000_000)?,
             state_dir: state_dir(&args.state_dir, listen.port()),
             threads: threads(&args.proxy.threads)?,
             max_clients: number("max-clients", &args.proxy.max_clients, 1, MAX_CLIENTS)?,

@@ -20,7 +20,7 @@ fn encode_backend(backend: &Backend) -> wire::Backend {
     let admin_state = if backend.draining { wire::AdminState::Draining } else { wire::AdminState::Active };
     wire::Backend {
         id: backend.id,
-        url: format!("http://{}", backend.authority),
+        url: backend.url(),
         weight: backend.weight,
         admin_state: admin_state.into(),
         ..Default::default()
@@ -32,7 +32,12 @@ pub(crate) fn encode_settings(snapshot: &Snapshot) -> wire::Settings {
         default_limit: Some(encode_default_limit(snapshot.default_limit)),
         strategy: encode_strategy(snapshot.pool.strategy()).into(),
         client: Some(encode_client_rules(&snapshot.client_rules)),
+        backend_tls: encode_backend_tls(snapshot.backend_tls.ca_pem()),
     }
+}
+
+fn encode_backend_tls(ca_pem: &str) -> Option<wire::BackendTls> {
+    (!ca_pem.is_empty()).then(|| wire::BackendTls { ca_pem: ca_pem.into() })
 }
 
 fn encode_default_limit(limit: Option<Limit>) -> wire::settings::DefaultLimit {

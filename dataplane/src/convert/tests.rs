@@ -2,6 +2,7 @@ use balancer_proto::v1 as wire;
 
 use super::*;
 use crate::fixtures;
+use crate::pool::Scheme;
 
 #[test]
 fn a_limit_says_what_is_wrong_with_it() {
@@ -32,14 +33,28 @@ fn a_refusal_does_not_show_a_whole_key() {
 
 #[test]
 fn a_backend_is_an_authority_with_a_port() {
-    for bad in
-        ["", "127.0.0.1:80", "https://a:1", "http://a", "http://a:0", "http://a:1/path", "http://u@a:1", "http://:1"]
-    {
+    for bad in [
+        "",
+        "127.0.0.1:80",
+        "ftp://a:1",
+        "https://a!:1",
+        "http://a",
+        "h2c://a",
+        "http://a:0",
+        "http://a:1/path",
+        "http://u@a:1",
+        "http://:1",
+    ] {
         let pool = wire::Pool { backends: vec![fixtures::backend(7, bad)] };
         assert!(backends(&pool).unwrap_err().to_string().contains("backend 7"), "{bad:?}");
     }
     let pool = wire::Pool { backends: vec![fixtures::backend(7, "http://[::1]:80")] };
     assert_eq!(backends(&pool).unwrap()[0].authority.as_str(), "[::1]:80");
+    for (scheme, url) in [(Scheme::Http, "http://a:1"), (Scheme::Https, "https://[::1]:1"), (Scheme::H2c, "h2c://a:1")]
+    {
+        let pool = wire::Pool { backends: vec![fixtures::backend(7, url)] };
+        assert_eq!(backends(&pool).unwrap()[0].scheme, scheme);
+    }
 }
 
 #[test]
@@ -70,6 +85,10 @@ fn settings_must_say_everything() {
         (wire::Settings { strategy: 0, ..good.clone() }, "strategy"),
         (wire::Settings { strategy: 99, ..good.clone() }, "strategy 99"),
         (wire::Settings { client: None, ..good.clone() }, "client rules"),
+        (
+            wire::Settings { backend_tls: Some(wire::BackendTls { ca_pem: "?".into() }), ..good.clone() },
+            "backend_tls.ca_pem: there is no certificate",
+        ),
         (rules(|rules| rules.ipv6_prefix = 0), "ipv6_prefix 0"),
         (rules(|rules| rules.ipv6_prefix = 129), "ipv6_prefix 129"),
         (rules(|rules| rules.header = "a b".into()), "client.header"),

@@ -11,6 +11,7 @@ use super::{
     Decision, LimitKind,
     level::Level,
     slot::{Name, Slot},
+    terms::Terms,
 };
 use crate::{clock::Nanos, limit::Limit};
 
@@ -35,6 +36,17 @@ type Slots = [Slot; SLOTS_PER_GROUP];
 pub(super) struct Group<'a> {
     segment: &'a Segment,
     index: usize,
+}
+
+/// Where a client that had no slot went.
+pub(super) enum Place {
+    /// Into a slot that never had a tenant.
+    New,
+    /// Into that of another client.
+    Evicted {
+        /// Whose bucket was full, which loses nothing.
+        full: bool,
+    },
 }
 
 /// What became of a client that was not found without the lock.
@@ -65,11 +77,11 @@ impl Segment {
     }
 
     /// Changes the limit of every bucket of one kind.
-    pub(super) fn retune_all(&self, kind: LimitKind, old: &Limit, new: &Limit, now: Nanos) {
+    pub(super) fn retune_all(&self, kind: LimitKind, old: &Limit, new: &Limit, terms: &Terms, now: Nanos) {
         let Some(groups) = self.groups.get() else { return };
         let _changes = self.lock();
         for slot in groups.iter().flatten().filter(|slot| slot.has_kind(kind)) {
-            slot.retune(old, new, now);
+            slot.retune(old, new, terms, now);
         }
     }
 
@@ -96,22 +108,62 @@ impl<'a> Group<'a> {
         if let Some(slot) = self.find(name) {
             return Insertion::Known(slot.take(name, limit, now));
         }
+        // A capacity is at least 1.
+        let mut level = Level::full(limit, now);
+        level.tokens -= 1.0;
+        let (level, place) = self.place(name, level, limit, now);
+        let decision = level.decision(true, limit, now);
+        match place {
+            Place::New => Insertion::Added(decision),
+            Place::Evicted { full } => Insertion::Replaced { decision, evicted_full: full },
+        }
+    }
+
+    /// Changes the level of `name`, which gets a slot if it has none; says what it was and is, and whose place it took.
+    /// `change` gets `None` for a client that has no slot.
+    pub(super) fn change(
+        self,
+        name: Name,
+        limit: &Limit,
+        now: Nanos,
+        change: impl Fn(Option<Level>) -> Level,
+    ) -> (Option<Level>, Level, Option<Place>) {
+        let _changes = self.segment.lock();
+        if let Some((before, after)) = self.find(name).and_then(|slot| slot.adjust(name, |level| change(Some(level)))) {
+            return (Some(before), after, None);
+        }
+        let (level, place) = self.place(name, change(None), limit, now);
+        (None, level, Some(place))
+    }
+
+    /// As [`Self::change`], for a client that has a slot.
+    pub(super) fn change_known(self, name: Name, change: impl Fn(Level) -> Level) {
+        let _changes = self.segment.lock();
+        if let Some(slot) = self.find(name) {
+            slot.adjust(name, change);
+        }
+    }
+
+    /// Only under the segment's lock.
+    fn place(self, name: Name, level: Level, limit: &Limit, now: Nanos) -> (Level, Place) {
         let slots = &self.segment.allocated()[self.index];
         if let Some(slot) = probe(slots, name).find(|slot| slot.is_empty()) {
             slot.claim();
-            return Insertion::Added(settle(slot, name, limit, now, now));
+            slot.occupy(name, level, limit);
+            return (level, Place::New);
         }
-        let (slot, last, evicted_full) = vacate(slots, name, now);
+        let (slot, last, full) = vacate(slots, name, now);
         // Later than anything the slot has seen; see invariant 2 of the table.
-        let decision = settle(slot, name, limit, now.max(last.plus(1)), now);
-        Insertion::Replaced { decision, evicted_full }
+        let level = Level { at: level.at.max(last.plus(8)), ..level };
+        slot.occupy(name, level, limit);
+        (level, Place::Evicted { full })
     }
 
     /// Changes the limit of `name`'s bucket, if there is one.
-    pub(super) fn retune(self, name: Name, old: &Limit, new: &Limit, now: Nanos) {
+    pub(super) fn retune(self, name: Name, old: &Limit, new: &Limit, terms: &Terms, now: Nanos) {
         let _changes = self.segment.lock();
         if let Some(slot) = self.find(name) {
-            slot.retune(old, new, now);
+            slot.retune(old, new, terms, now);
         }
     }
 }
@@ -120,14 +172,6 @@ impl<'a> Group<'a> {
 fn probe(slots: &Slots, name: Name) -> impl Iterator<Item = &Slot> {
     let (before, from) = slots.split_at(name.low_bits() % SLOTS_PER_GROUP);
     from.iter().chain(before)
-}
-
-/// Puts `name` into a claimed slot with a new bucket, and takes its first token.
-fn settle(slot: &Slot, name: Name, limit: &Limit, from: Nanos, now: Nanos) -> Decision {
-    let mut level = Level::full(limit, from);
-    level.tokens -= 1.0; // A capacity is at least 1.
-    slot.occupy(name, level, limit);
-    level.decision(true, limit, now)
 }
 
 /// Claims a slot of another client: the first whose bucket is full, else the one that would be full soonest. With it

@@ -7,7 +7,11 @@ use std::sync::atomic::{
 
 use portable_atomic::AtomicU128;
 
-use super::{Decision, LimitKind, level::Level};
+use super::{
+    Decision, LimitKind, Need, Taken,
+    level::Level,
+    terms::{Mode, Terms},
+};
 use crate::{clock::Nanos, limit::Limit};
 
 /// The state between two tenants. Not a level: its tokens are not a number.
@@ -78,23 +82,64 @@ impl Slot {
         }
     }
 
-    /// Tokens of `name`'s bucket; `None`: the slot is not its (any more).
-    pub(super) fn tokens(&self, name: Name, limit: &Limit, now: Nanos) -> Option<f64> {
-        Some(self.level_of(self.state.load(Acquire), name)?.refilled(limit, now).tokens)
+    /// Takes a token of a bucket that data planes share; `None`: the slot is not `name`'s, or nothing is known of its
+    /// client any more.
+    pub(super) fn take_shared(&self, name: Name, limit: &Limit, terms: &Terms, now: Nanos) -> Option<Taken> {
+        let mut state = self.state.load(Acquire);
+        loop {
+            let before = self.level_of(state, name)?;
+            if matches!(before.mode, Mode::Local | Mode::Free) {
+                return None;
+            }
+            let level = before.settled(limit, terms, now);
+            let (after, taken) = shared_decision(level, limit, terms, now);
+            let swapped = match after {
+                None if self.state.load(Acquire) == state => return Some(taken),
+                None => Err(self.state.load(Acquire)),
+                Some(after) => self.state.compare_exchange(state, after.pack(), AcqRel, Acquire),
+            };
+            match swapped {
+                Ok(_) => return Some(taken),
+                Err(other) => state = other,
+            }
+        }
+    }
+
+    /// Replaces a shared bucket's level; returns what it was and is. `None`: not `name`'s. Only under the segment's lock.
+    pub(super) fn adjust(&self, name: Name, change: impl Fn(Level) -> Level) -> Option<(Level, Level)> {
+        let mut state = self.state.load(Acquire);
+        loop {
+            let before = self.level_of(state, name)?;
+            let mut after = change(before);
+            // Later than before: no state recurs.
+            after.at = after.at.max(before.changed(0.0, after.mode).at);
+            self.full_at.store(if after.mode == Mode::Free { 0 } else { u64::MAX }, Relaxed);
+            match self.state.compare_exchange(state, after.pack(), AcqRel, Acquire) {
+                Ok(_) => return Some((before, after)),
+                Err(other) => state = other,
+            }
+        }
+    }
+
+    /// What is in `name`'s bucket, and since when; `None`: the slot is not its (any more).
+    pub(super) fn level(&self, name: Name) -> Option<Level> {
+        self.level_of(self.state.load(Acquire), name)
     }
 
     /// Changes the tenant's limit. Only under the segment's lock.
     ///
     /// `full_at` may have to fall, so the state is changed too, whatever the tokens: who raised `full_at` before it
     /// fell fails to swap in the state that needs it, and starts over.
-    pub(super) fn retune(&self, old: &Limit, new: &Limit, now: Nanos) {
+    pub(super) fn retune(&self, old: &Limit, new: &Limit, terms: &Terms, now: Nanos) {
         let mut state = self.state.load(Acquire);
         loop {
             let before = Level::unpack(state);
-            let mut settled = before.refilled(old, now);
-            settled.tokens = settled.tokens.min(new.capacity());
-            settled.at = settled.at.max(before.at.plus(1));
-            self.full_at.store(settled.full_at(new).0, Relaxed);
+            let settled = before.settled(old, terms, now);
+            let mut settled = settled.changed(settled.tokens.min(new.capacity()), before.mode);
+            settled.at = settled.at.max(before.at);
+            if before.mode == Mode::Local {
+                self.full_at.store(settled.full_at(new).0, Relaxed);
+            }
             match self.state.compare_exchange(state, settled.pack(), AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(other) => state = other,
@@ -124,7 +169,9 @@ impl Slot {
     /// Gives a claimed slot to a tenant. Only under the segment's lock.
     pub(super) fn occupy(&self, name: Name, level: Level, limit: &Limit) {
         self.name.store(name.0, Release);
-        self.full_at.store(level.full_at(limit).0, Relaxed);
+        // What others count on must not be forgotten before they are told.
+        let full_at = if level.mode == Mode::Local { level.full_at(limit).0 } else { u64::MAX };
+        self.full_at.store(full_at, Relaxed);
         self.state.store(level.pack(), Release);
     }
 
@@ -137,4 +184,30 @@ impl Slot {
     fn level_of(&self, state: u128, name: Name) -> Option<Level> {
         (state != CLAIMED && self.is(name)).then(|| Level::unpack(state))
     }
+}
+
+/// What becomes of a request, and of the bucket; `None`: that stays as it is.
+fn shared_decision(level: Level, limit: &Limit, terms: &Terms, now: Nanos) -> (Option<Level>, Taken) {
+    let heard = terms.are_valid(now);
+    let may_take = !(heard && level.mode == Mode::Asked);
+    if let Some(left) = level.taken().filter(|_| may_take) {
+        let decision = left.decision(true, limit, now);
+        let low = heard && level.mode == Mode::Part && left.tokens < low_water(limit);
+        return match low {
+            true => (Some(left.changed(left.tokens, Mode::Low)), Taken { decision, need: Need::Ask }),
+            false => (Some(left), Taken { decision, need: Need::Nothing }),
+        };
+    }
+    let decision = level.decision(false, limit, now);
+    let (after, need) = match level.mode {
+        Mode::Part if heard => (Some(level.changed(level.tokens, Mode::Low)), Need::AskAndWait),
+        Mode::Low | Mode::Asked if heard => (None, Need::Wait),
+        _ => (None, Need::Nothing),
+    };
+    (after, Taken { decision, need })
+}
+
+/// With fewer tokens than this left, more are asked for: what comes in while the answer is on its way.
+fn low_water(limit: &Limit) -> f64 {
+    (limit.rate_per_sec() * 0.02 + 1.0).min(limit.capacity() / 4.0)
 }

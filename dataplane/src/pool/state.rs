@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{clock::Nanos, traffic::Traffic};
 
+/// How often the log is told of what goes on and on, at most.
+const TELL_EVERY_NS: u64 = 10 * Nanos::SECOND.0;
+
 /// State of a backend that outlives snapshots; one per backend id.
 #[derive(Debug, Default)]
 pub struct BackendState {
@@ -27,6 +30,8 @@ pub struct BackendState {
     /// A [`Nanos`] from which its share grows; 0: it has its full share.
     warming_from: AtomicU64,
     watch: Mutex<Watch>,
+    /// A [`Nanos`] of when the log was last told why it cannot be connected to; 0: never.
+    told_at: AtomicU64,
 }
 
 /// One request in flight, until it is dropped.
@@ -91,6 +96,13 @@ impl BackendState {
             self.ejection.lift();
             self.warm_up(now);
         }
+    }
+
+    /// Whether the log is to be told again why it cannot be connected to.
+    pub fn is_news(&self, now: Nanos) -> bool {
+        let last = self.told_at.load(Relaxed);
+        let due = last == 0 || now.since(Nanos(last)) >= TELL_EVERY_NS;
+        due && self.told_at.compare_exchange(last, now.0.max(1), Relaxed, Relaxed).is_ok()
     }
 
     /// Its share is small from now on and grows, where there is a slow start.
@@ -210,6 +222,12 @@ mod tests {
             state.connected(at(1));
             assert_eq!(state.ejected(at(1)), left);
         }
+    }
+
+    #[test]
+    fn what_goes_on_is_told_now_and_then() {
+        let state = BackendState::default();
+        assert_eq!([5, 6, 10_004, 10_005, 10_006].map(|ms| state.is_news(at(ms))), [true, false, false, true, false]);
     }
 
     #[test]

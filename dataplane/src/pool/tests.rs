@@ -18,6 +18,7 @@ const STRATEGIES: [Strategy; 5] =
 fn backend(id: u64) -> Backend {
     Backend {
         id,
+        scheme: Scheme::Http,
         authority: format!("10.0.0.{id}:80").parse().unwrap(),
         weight: 1,
         draining: false,

@@ -129,7 +129,8 @@ impl Forward<'_> {
             }
         }
         // Boxed: most requests find an idle connection, and should not carry the room for a new one.
-        let connecting = Box::pin(upstream::connect(&backend.authority, self.worker.options.connect_timeout));
+        let (tls, patience) = (&self.snapshot.backend_tls, self.worker.options.connect_timeout);
+        let connecting = Box::pin(upstream::connect(backend, tls, patience));
         match connecting.await {
             Ok(fresh) => {
                 backend.state.connected(clock::now());
@@ -253,7 +254,7 @@ fn connect_failed(backend: &Backend, error: &ConnectError) -> Failed {
     tracing::debug!(backend = %backend.authority, %error, "cannot connect to backend");
     let reason = match error {
         ConnectError::Timeout => OwnAnswer::Timeout,
-        ConnectError::Io(_) => OwnAnswer::ConnectFailed,
+        ConnectError::Io(_) | ConnectError::Tls(_) => OwnAnswer::ConnectFailed,
         ConnectError::Exhausted(_) => {
             return Failed { reason: OwnAnswer::TooManyConnections, blame: None, again: false };
         }

@@ -1,4 +1,7 @@
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    sync::{Arc, OnceLock},
+};
 
 use balancer_proto::v1 as wire;
 use proptest::{prelude::*, sample::Index};
@@ -6,15 +9,26 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    fixtures::{STORE, full, limit, plane},
+    fixtures::{STORE, backend, full, limit, plane, pool, settings},
     sync::{Seal, Staging},
 };
+
+fn authority() -> &'static str {
+    static PEM: OnceLock<String> = OnceLock::new();
+    PEM.get_or_init(|| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()
+    })
+}
 
 /// A snapshot with this many limits.
 fn snapshot(limits: usize) -> Arc<Snapshot> {
     let limits: Vec<_> = (0..limits).map(|n| limit(&format!("client-{n}"), 1.0 + n as f64, 0.1)).collect();
     let (mut holder, shared) = plane();
-    holder.install(step(wire::Update { config_tag: 77, ..full(42, &limits) })).unwrap();
+    let settings = wire::Settings { backend_tls: Some(wire::BackendTls { ca_pem: authority().into() }), ..settings() };
+    let pool = wire::Pool { backends: [pool().backends, vec![backend(3, "https://localhost:8083")]].concat() };
+    let update = wire::Update { settings: Some(settings), pool: Some(pool), config_tag: 77, ..full(42, &limits) };
+    holder.install(step(update)).unwrap();
     shared.snapshot.load_full().unwrap()
 }
 
@@ -46,7 +60,9 @@ fn what_was_saved_is_served_again() {
         assert_eq!(found.config_tag, 77);
         assert_eq!((found.default_limit, found.pool.strategy()), (expected.default_limit, expected.pool.strategy()));
         assert_eq!(format!("{:?}", found.client_rules.trusted_proxies), "[10.0.0.0/8]");
-        assert_eq!(found.pool.backends()[1].authority, "127.0.0.1:8082");
+        assert_eq!(found.pool.backends()[1].url(), "http://127.0.0.1:8082");
+        assert_eq!(found.pool.backends()[2].url(), "https://localhost:8083");
+        assert_eq!(found.backend_tls.ca_pem(), authority());
     }
 }
 

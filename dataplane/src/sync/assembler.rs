@@ -22,7 +22,7 @@ pub(super) enum Outcome {
     /// More chunks are needed, or this one means nothing.
     Nothing,
     /// The step is whole and good.
-    Complete(Step),
+    Complete(Box<Step>),
     /// The step at this revision is refused.
     Refused(u64, Refusal),
 }
@@ -38,7 +38,7 @@ impl Assembler {
             return Outcome::Nothing;
         }
         match self.advance(&id, chunk, base) {
-            Ok(Some(step)) => Outcome::Complete(step),
+            Ok(Some(step)) => Outcome::Complete(Box::new(step)),
             Ok(None) => Outcome::Nothing,
             Err(refusal) => {
                 *self = if last { Self::Idle } else { Self::Skipping(id.clone()) };

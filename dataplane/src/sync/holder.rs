@@ -10,9 +10,10 @@ use super::{
     step::{Change, Step},
 };
 use crate::{
+    backend_tls::BackendTls,
     client::client_key,
     clock,
-    convert::{BackendSpec, Refusal},
+    convert::{BackendSpec, Refusal, Settings},
     limit::Limit,
     limiter::BucketTable,
     pool::{Backend, Health, Pool},
@@ -78,9 +79,9 @@ impl Holder {
 
     fn successor(&self, step: Step, before: Option<&Snapshot>) -> Result<Snapshot, Refusal> {
         let pool_before = before.map(|before| &before.pool);
-        let (default_limit, strategy, client_rules) = match (step.settings, before) {
-            (Some(new), _) => (new.default_limit, new.strategy, new.client_rules),
-            (None, Some(old)) => (old.default_limit, old.pool.strategy(), old.client_rules.clone()),
+        let settings = match (step.settings, before) {
+            (Some(new), before) => Settings { backend_tls: kept(new.backend_tls, before), ..new },
+            (None, Some(old)) => settings_of(old),
             (None, None) => return Err(Refusal("there are no settings".into())),
         };
         let backends = match (&step.backends, pool_before) {
@@ -93,16 +94,19 @@ impl Holder {
             revision: step.revision,
             config_tag: step.config_tag,
             limits: step.limits,
-            default_limit,
-            client_rules,
-            pool: Pool::new(strategy, backends, pool_before),
+            default_limit: settings.default_limit,
+            client_rules: settings.client_rules,
+            backend_tls: settings.backend_tls,
+            pool: Pool::new(settings.strategy, backends, pool_before),
             applied_at: clock::now(),
         })
     }
 
     /// The backend with what is known of it: its state if it was there before, its health if it was told.
     fn backend(&self, spec: &BackendSpec, before: Option<&Pool>) -> Arc<Backend> {
-        let same = |backend: &&Arc<Backend>| backend.id == spec.id && backend.authority == spec.authority;
+        let same = |backend: &&Arc<Backend>| {
+            (backend.id, backend.scheme, &backend.authority) == (spec.id, spec.scheme, &spec.authority)
+        };
         let known = before.and_then(|pool| pool.backends().iter().find(same));
         let state = known.map(|backend| Arc::clone(&backend.state)).unwrap_or_default();
         // Where there was nothing before, all begin together, and none need be spared.
@@ -111,6 +115,7 @@ impl Holder {
         }
         Arc::new(Backend {
             id: spec.id,
+            scheme: spec.scheme,
             authority: spec.authority.clone(),
             weight: spec.weight,
             draining: spec.draining,
@@ -159,6 +164,7 @@ impl Holder {
         }
         Arc::new(Backend {
             id: backend.id,
+            scheme: backend.scheme,
             authority: backend.authority.clone(),
             weight: backend.weight,
             draining: backend.draining,
@@ -178,6 +184,21 @@ impl Holder {
     pub(super) fn collect(&mut self) {
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
+}
+
+fn settings_of(snapshot: &Snapshot) -> Settings {
+    Settings {
+        default_limit: snapshot.default_limit,
+        strategy: snapshot.pool.strategy(),
+        client_rules: snapshot.client_rules.clone(),
+        backend_tls: snapshot.backend_tls.clone(),
+    }
+}
+
+/// With the same authorities, the sessions that were begun can still be resumed.
+fn kept(new: BackendTls, before: Option<&Snapshot>) -> BackendTls {
+    let old = before.map(|snapshot| &snapshot.backend_tls).filter(|old| old.ca_pem() == new.ca_pem());
+    old.cloned().unwrap_or(new)
 }
 
 /// Limits that are new or have other numbers.

@@ -120,7 +120,7 @@ impl Session<'_> {
                 // Given back first: what is replaced should be freed now and not by whoever comes next.
                 drop(base);
                 let (revision, full) = (step.revision, step.full);
-                match self.holder.apply(step) {
+                match self.holder.apply(*step) {
                     Ok(()) => self.acknowledge(revision, full),
                     Err(refusal) => self.refuse(revision, refusal.to_string()),
                 }

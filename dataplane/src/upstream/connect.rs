@@ -1,6 +1,6 @@
 //! Opening a connection to a backend.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::uri::Authority;
 use rustix::io::Errno;
@@ -8,18 +8,27 @@ use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
-use super::Upstream;
+use super::{BackendStream, Upstream};
+use crate::{
+    backend_tls::{BackendTls, server_name},
+    clock,
+    pool::{Backend, Scheme},
+};
 
 /// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     /// The name did not resolve, or the backend refused.
     #[error("{0}")]
-    Io(io::Error),
+    Io(Arc<io::Error>),
+    /// The backend does not speak TLS, or is not who it should be.
+    #[error("TLS: {0}")]
+    Tls(Arc<io::Error>),
     /// There is no file descriptor left for the connection: not the backend's fault.
     #[error("{0}")]
-    Exhausted(io::Error),
+    Exhausted(Arc<io::Error>),
     /// It took longer than the connect time-out.
     #[error("no connection within the connect time-out")]
     Timeout,
@@ -28,19 +37,52 @@ pub(crate) enum ConnectError {
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         let exhausted = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
-        if exhausted.contains(&error.raw_os_error()) { Self::Exhausted(error) } else { Self::Io(error) }
+        let ours = exhausted.contains(&error.raw_os_error());
+        if ours { Self::Exhausted(Arc::new(error)) } else { Self::Io(Arc::new(error)) }
     }
 }
 
-/// Resolves and connects, trying each address in turn, all within `limit`.
-pub(crate) async fn connect(authority: &Authority, limit: Duration) -> Result<Upstream, ConnectError> {
-    let stream = timeout(limit, open(authority)).await.map_err(|_| ConnectError::Timeout)??;
-    // A failure costs latency, not correctness.
-    let _ = stream.set_nodelay(true);
-    Ok(Upstream::new(stream))
+/// Opens a connection for HTTP/1.1.
+pub(crate) async fn connect(backend: &Backend, tls: &BackendTls, limit: Duration) -> Result<Upstream, ConnectError> {
+    Ok(Upstream::new(open(backend, tls.offering_http1(), limit).await?))
 }
 
-async fn open(authority: &Authority) -> io::Result<TcpStream> {
+/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so; all within `limit`.
+pub(crate) async fn open(
+    backend: &Backend,
+    tls: &TlsConnector,
+    limit: Duration,
+) -> Result<BackendStream, ConnectError> {
+    let opened = timeout(limit, async {
+        let stream = open_plain(&backend.authority).await?;
+        // A failure costs latency, not correctness.
+        let _ = stream.set_nodelay(true);
+        match backend.scheme {
+            Scheme::Http | Scheme::H2c => Ok(BackendStream::Plain(stream)),
+            Scheme::Https => secure(&backend.authority, tls, stream).await,
+        }
+    });
+    let opened = opened.await.unwrap_or(Err(ConnectError::Timeout));
+    if let Err(error @ ConnectError::Tls(_)) = &opened
+        && backend.state.is_news(clock::now())
+    {
+        tracing::warn!(backend = backend.url(), reason = %error, "backend refused: it is not who it should be");
+    }
+    opened
+}
+
+async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<BackendStream, ConnectError> {
+    // It was looked at when the pool came.
+    let name = server_name(authority).ok_or_else(|| tls_fault(io::ErrorKind::InvalidInput.into()))?;
+    let secured = tls.connect(name, stream).await.map_err(tls_fault)?;
+    Ok(BackendStream::Tls(Box::new(secured)))
+}
+
+fn tls_fault(error: io::Error) -> ConnectError {
+    ConnectError::Tls(Arc::new(error))
+}
+
+async fn open_plain(authority: &Authority) -> io::Result<TcpStream> {
     let port = authority.port_u16().unwrap_or(80);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = host.parse() {

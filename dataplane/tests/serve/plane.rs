@@ -10,11 +10,12 @@ use std::{
 
 use dataplane::{
     Shared,
+    backend_tls::BackendTls,
     client::ClientRules,
     clock,
     limit::Limit,
     limits::Limits,
-    pool::{Backend, Health, Pool, Strategy},
+    pool::{Backend, Health, Pool, Scheme, Strategy},
     server::{self, ServeOptions},
     snapshot::Snapshot,
 };
@@ -75,6 +76,7 @@ impl Drop for Plane {
 pub(crate) fn snapshot(backends: &[SocketAddr], default_limit: Option<Limit>) -> Snapshot {
     let backend = |(id, address): (usize, &SocketAddr)| Backend {
         id: id as u64 + 1,
+        scheme: Scheme::Http,
         authority: address.to_string().parse().unwrap(),
         weight: 1,
         draining: false,
@@ -89,6 +91,7 @@ pub(crate) fn snapshot(backends: &[SocketAddr], default_limit: Option<Limit>) ->
         limits: Limits::default(),
         default_limit,
         client_rules: ClientRules { ipv6_prefix: 64, ..ClientRules::default() },
+        backend_tls: BackendTls::new("").unwrap(),
         pool: Pool::new(Strategy::RoundRobin, backends, None),
         applied_at: clock::now(),
     }

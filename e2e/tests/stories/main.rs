@@ -17,7 +17,9 @@ macro_rules! on_both_databases {
     };
 }
 
+mod admin_flood;
 mod backend_lost;
+mod backend_tls;
 mod bad_backends;
 mod bad_input;
 mod disk_full;
@@ -37,7 +39,9 @@ mod refused_starts;
 mod reload;
 mod replaced_database;
 mod saved_snapshot;
+mod second_signal;
 mod shutdown;
 mod static_stability;
 mod strategies;
 mod two_control_planes;
+mod waiting_for_the_database;

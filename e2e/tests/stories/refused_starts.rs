@@ -106,9 +106,11 @@ async fn a_database_that_is_not_there_is_said() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let missing = ConfigFile::new("sqlite:///nowhere/at/all.db".into()).write(dir.path())?;
     assert_ended(&run(ControlPlane::program(&missing, None)).await?, 64, &["/nowhere/at"]);
-    let secret = "postgres://user:hunter2@127.0.0.1:1/db";
-    let refused = run(ControlPlane::program(&ConfigFile::new(secret.into()).write(dir.path())?, None)).await?;
-    assert_ended(&refused, 1, &["127.0.0.1"]);
+    let cluster = Database::postgres()?;
+    let nameless = cluster.url().replace("postgres@", "postgres:hunter2@");
+    let nameless = format!("{nameless}_of_nobody");
+    let refused = run(ControlPlane::program(&ConfigFile::new(nameless).write(dir.path())?, None)).await?;
+    assert_ended(&refused, 1, &["127.0.0.1", "the server has no database \"postgres_of_nobody\": create it"]);
     assert!(!String::from_utf8_lossy(&refused.stderr).contains("hunter2"));
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use diesel::ConnectionError;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tls;
+use super::{refusal, tls};
 use crate::store::config::describe;
 use crate::store::{PostgresConfig, StoreError, TlsMode};
 
@@ -51,20 +52,26 @@ impl Connector {
         made.map_err(|e| StoreError::Unavailable(e.to_string()))
     }
 
-    /// A connection that gives up on what takes too long, or why there is none.
-    pub(super) async fn connect_for_pool(&self) -> Result<AsyncPgConnection, String> {
+    /// A connection that gives up on what takes too long. Diesel's errors are the way through the pool: what the server
+    /// refuses is the URL's fault, everything else the connection's.
+    pub(super) async fn connect_for_pool(&self) -> Result<AsyncPgConnection, ConnectionError> {
         let mut connection = self.connect().await.map_err(|error| match error {
-            StoreError::Unavailable(reason) => reason,
-            other => other.to_string(),
+            StoreError::Unavailable(reason) => ConnectionError::BadConnection(reason),
+            StoreError::Refused(reason) => ConnectionError::InvalidConnectionUrl(reason),
+            other => ConnectionError::BadConnection(other.to_string()),
         })?;
-        connection.batch_execute(SESSION).await.map_err(|e| e.to_string())?;
+        let set = connection.batch_execute(SESSION).await;
+        set.map_err(|e| ConnectionError::BadConnection(e.to_string()))?;
         Ok(connection)
     }
 
     /// A connection whose messages the caller wants to see.
     pub(super) async fn connect_raw(&self) -> Result<(Client, Driver), StoreError> {
         match tokio::time::timeout(WITHIN, self.config.connect(self.tls.clone())).await {
-            Ok(connected) => connected.map_err(|e| StoreError::Unavailable(describe(&e))),
+            Ok(connected) => connected.map_err(|error| match refusal::sentence(&self.config, &error) {
+                Some(sentence) => StoreError::Refused(sentence),
+                None => StoreError::Unavailable(describe(&error)),
+            }),
             Err(_) => Err(StoreError::timed_out(WITHIN)),
         }
     }

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::CHANNEL;
 use super::connector::{Connector, Driver};
+use crate::backoff::Backoff;
 use crate::store::StoreError;
 use crate::store::config::describe;
 
@@ -17,17 +18,16 @@ use crate::store::config::describe;
 const POLL: Duration = Duration::from_secs(1);
 /// How long the answer may take before the connection counts as dead.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// The pause before a new connection doubles from the first to the second, with full jitter.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// Ceilings of the pause before a new connection.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
 /// Keeps `changed` at the newest revision, through lost connections, until it is aborted.
 pub(super) async fn follow(connector: Connector, changed: watch::Sender<u64>) {
-    let mut pause = BACKOFF.0;
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     loop {
-        let Err(error) = session(&connector, &changed, &mut pause).await;
+        let Err(error) = session(&connector, &changed, &mut backoff).await;
         tracing::debug!(%error, "no longer listening to the database");
-        tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
-        pause = (pause * 2).min(BACKOFF.1);
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 
@@ -35,14 +35,14 @@ pub(super) async fn follow(connector: Connector, changed: watch::Sender<u64>) {
 async fn session(
     connector: &Connector,
     changed: &watch::Sender<u64>,
-    pause: &mut Duration,
+    backoff: &mut Backoff,
 ) -> Result<Infallible, StoreError> {
     let (client, driver) = connector.connect_raw().await?;
     // Only a hint travels here: if it is full, a wake-up is pending already.
     let (notify, mut notified) = mpsc::channel(1);
     let _driver = AbortOnDropHandle::new(tokio::spawn(drive(driver, notify)));
     answer(client.batch_execute(&format!("LISTEN {CHANNEL}"))).await?;
-    *pause = BACKOFF.0;
+    backoff.reset();
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -4,7 +4,7 @@ use diesel::prelude::{AsChangeset, Insertable, Queryable, Selectable};
 use ipnet::IpNet;
 
 use super::unreadable;
-use crate::domain::{ClientRules, DefaultLimit, Limit, Settings, Strategy};
+use crate::domain::{BackendCa, ClientRules, DefaultLimit, Limit, Settings, Strategy};
 use crate::store::StoreError;
 use crate::store::schema::settings;
 
@@ -19,6 +19,7 @@ pub(in crate::store) struct SettingsRecord {
     trusted_proxies: String,
     ipv6_prefix: i16,
     pub(in crate::store) revision: i64,
+    backend_ca: Option<String>,
 }
 
 impl SettingsRecord {
@@ -37,6 +38,7 @@ impl SettingsRecord {
             trusted_proxies: proxies.join(" "),
             ipv6_prefix: settings.client.ipv6_prefix.into(),
             revision,
+            backend_ca: settings.backend_ca.as_ref().map(|ca| ca.as_pem().to_owned()),
         }
     }
 }
@@ -45,6 +47,7 @@ impl TryFrom<SettingsRecord> for Settings {
     type Error = StoreError;
 
     fn try_from(record: SettingsRecord) -> Result<Self, StoreError> {
+        let backend_ca = record.backend_ca.as_deref().map(BackendCa::new).transpose();
         let proxies = record.trusted_proxies.split_whitespace().map(str::parse).collect::<Result<_, _>>();
         Ok(Self {
             default_limit: default_limit(record.default_capacity, record.default_rate_per_sec)?,
@@ -54,6 +57,7 @@ impl TryFrom<SettingsRecord> for Settings {
                 trusted_proxies: proxies.map_err(|e: ipnet::AddrParseError| unreadable("settings", &e))?,
                 ipv6_prefix: record.ipv6_prefix.try_into().map_err(|e| unreadable("settings", &e))?,
             },
+            backend_ca: backend_ca.map_err(|e| unreadable("settings", &e))?,
         })
     }
 }

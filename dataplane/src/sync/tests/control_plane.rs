@@ -1,7 +1,7 @@
 //! A control plane that does what a test tells it to, on a real socket.
 
 use balancer_proto::v1::{
-    Hello, SyncRequest, SyncResponse, Update, Welcome,
+    Hello, LeaseRequest, LeaseResponse, SyncRequest, SyncResponse, Update, Welcome,
     data_plane_service_server::{DataPlaneService, DataPlaneServiceServer},
     sync_request, sync_response,
 };
@@ -32,6 +32,7 @@ struct Service(mpsc::Sender<Stream>);
 #[tonic::async_trait]
 impl DataPlaneService for Service {
     type SyncStream = ReceiverStream<Result<SyncResponse, Status>>;
+    type LeaseStream = ReceiverStream<Result<LeaseResponse, Status>>;
 
     async fn sync(&self, request: Request<Streaming<SyncRequest>>) -> Result<Response<Self::SyncStream>, Status> {
         let (outbound, receiver) = mpsc::channel(64);
@@ -39,6 +40,10 @@ impl DataPlaneService for Service {
         let stream = Stream { metadata, inbound, outbound };
         self.0.send(stream).await.map_err(|_| Status::unavailable("the test takes no streams"))?;
         Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn lease(&self, _: Request<Streaming<LeaseRequest>>) -> Result<Response<Self::LeaseStream>, Status> {
+        Err(Status::unimplemented("this control plane has no ledger"))
     }
 }
 

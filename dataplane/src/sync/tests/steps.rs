@@ -26,7 +26,7 @@ fn feed(holder: &mut Holder, assembler: &mut Assembler, chunk: wire::Update) -> 
         Outcome::Nothing => None,
         Outcome::Complete(step) => {
             let revision = step.revision;
-            Some(holder.apply(step).map(|()| revision).map_err(|refusal| refusal.to_string()))
+            Some(holder.apply(*step).map(|()| revision).map_err(|refusal| refusal.to_string()))
         }
         Outcome::Refused(_, refusal) => {
             holder.refused();

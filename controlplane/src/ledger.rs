@@ -1,0 +1,257 @@
+//! The ledger: who holds which tokens of which client.
+//!
+//! All data planes together may admit of a client what one token bucket would. So tokens are moved between the ledger
+//! and data planes and never made twice: of each client, those that exist anywhere are never more than its capacity, and
+//! they grow at its rate. A client used by one data plane alone is handed over whole, and that data plane refills it;
+//! one used by several gets its tokens from here, in batches. The protocol, and why it is right, is in
+//! docs/adr/0001-limits-across-data-planes.md.
+//!
+//! Pure: messages and the time in, messages out. Time is what has passed since the ledger started, on a monotonic clock.
+
+mod accounts;
+mod entry;
+mod explain;
+mod lifecycle;
+mod marks;
+mod member;
+pub mod message;
+mod recovery;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    time::Duration,
+};
+
+use self::{
+    entry::Entry,
+    marks::MarkTable,
+    member::Member,
+    message::{Join, Request, Response, Welcome},
+    recovery::Recovery,
+};
+pub use self::{
+    explain::{Explanation, Holds, MemberView, Stand},
+    member::MemberId,
+};
+
+/// The times the protocol goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long a data plane may use what it holds after it sent a request that was answered.
+    pub lease: Duration,
+    /// How often it says something.
+    pub renew: Duration,
+    /// What clocks may differ by over a lease, and more.
+    pub margin: Duration,
+    /// How long the share of a data plane that fell silent is set aside for it.
+    pub forget_lost: Duration,
+    /// How long an ask may wait for other data planes; a little more than requests wait.
+    pub patience: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(2),
+            renew: Duration::from_millis(400),
+            margin: Duration::from_millis(100),
+            forget_lost: Duration::from_secs(600),
+            patience: Duration::from_millis(30),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Ledger {
+    timing: Timing,
+    epoch: u64,
+    members: BTreeMap<MemberId, Member>,
+    next_member: MemberId,
+    entries: BTreeMap<u64, Entry>,
+    marks: MarkTable,
+    /// The part of every limit that is not set aside for data planes that were lost.
+    factor: f64,
+    /// Accounts whose asks wait.
+    waiting: BTreeSet<u64>,
+    /// When to look whether an account is free.
+    due: BinaryHeap<Reverse<(Duration, u64)>>,
+    /// Accounts without a data plane that would remember them if the ledger were gone.
+    orphans: BTreeSet<u64>,
+    /// `None` once the ledger may grant.
+    recovery: Option<Recovery>,
+    /// A data plane of an earlier epoch has not come back: a client it did not replay had no tokens here at this time.
+    empty_since: Option<Duration>,
+    tallies: Tallies,
+}
+
+/// What the ledger has done, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Asks received.
+    pub asks: u64,
+    /// Grants of tokens.
+    pub grants: u64,
+    /// Grants of a whole bucket.
+    pub whole_grants: u64,
+    /// Asks answered with "none before".
+    pub refusals: u64,
+    /// Recalls sent.
+    pub recalls: u64,
+    /// Returns received.
+    pub returns: u64,
+    /// Data planes lost.
+    pub lost: u64,
+}
+
+/// Why a stream must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The ledger does not know the stream any more: the data plane was lost, or came back on another stream.
+    #[error("the lease has ended; join again")]
+    Unknown,
+    /// A message is missing, or comes twice.
+    #[error("a message is not the one that was due")]
+    OutOfOrder,
+}
+
+impl Ledger {
+    /// A ledger of `epoch`, which must be greater than any before. `remembered` are the data planes that may have held
+    /// something of an earlier one: until they are back, or their leases have ended, nothing is granted.
+    pub fn new(timing: Timing, epoch: u64, remembered: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            timing,
+            epoch,
+            members: BTreeMap::new(),
+            next_member: 1,
+            entries: BTreeMap::new(),
+            marks: MarkTable::new(),
+            factor: 1.0,
+            waiting: BTreeSet::new(),
+            due: BinaryHeap::new(),
+            orphans: BTreeSet::new(),
+            recovery: Recovery::of(remembered, timing.lease + timing.margin),
+            empty_since: None,
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// The epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What has been done so far.
+    pub fn tallies(&self) -> Tallies {
+        self.tallies
+    }
+
+    /// A data plane begins a stream. Its first request is number 1; there is nothing else in it.
+    pub fn join(&mut self, join: Join, now: Duration) -> MemberId {
+        let id = self.enter(&join, now);
+        match &mut self.recovery {
+            Some(recovery) => {
+                recovery.came_back(id, join);
+                self.tick(now);
+            }
+            None => self.replay(id, &join, now),
+        }
+        id
+    }
+
+    /// Processes a request. After an error the stream must be closed.
+    pub fn receive(&mut self, id: MemberId, request: Request, now: Duration) -> Result<(), Fault> {
+        let member = self.members.get_mut(&id).filter(|m| m.is_served()).ok_or(Fault::Unknown)?;
+        if request.seq != member.heard_seq + 1 || !member.can_acknowledge(request.acked) {
+            return Err(Fault::OutOfOrder);
+        }
+        member.heard_seq = request.seq;
+        member.heard = member.heard.max(now);
+        member.owes_echo = true;
+        // What it says of its tokens comes before what it acknowledges: it gave back what it had under the old terms.
+        let acked = request.acked;
+        for returned in &request.returns {
+            self.take_back(id, returned, acked, now);
+        }
+        for ask in &request.asks {
+            self.ask(id, ask, acked, now);
+        }
+        if let Some(news) = self.members.get_mut(&id).map(|m| m.acknowledge(acked)) {
+            self.acknowledged(id, news, now);
+        }
+        if request.leaving {
+            self.leave(id, now);
+        }
+        Ok(())
+    }
+
+    /// A stream ended.
+    pub fn disconnected(&mut self, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.stream_ended();
+        }
+    }
+
+    /// Does what is due. Call it often: within [`Timing::renew`] always, within milliseconds while [`Self::is_busy`].
+    pub fn tick(&mut self, now: Duration) {
+        self.recover(now);
+        self.judge(now);
+        self.share_out();
+        self.free_the_full(now);
+        self.find_custodians();
+        let waiting: Vec<_> = self.waiting.iter().copied().collect();
+        for key in waiting {
+            self.serve(key, now);
+        }
+    }
+
+    /// Asks wait for other data planes.
+    pub fn is_busy(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next response to a data plane, if there is anything to say.
+    pub fn response(&mut self, id: MemberId, now: Duration) -> Option<Response> {
+        if self.recovery.is_some() {
+            return None;
+        }
+        let newest = self.marks.newest();
+        let member = self.members.get_mut(&id).filter(|m| m.is_served())?;
+        if member.marks_sent < newest {
+            member.draft.marks = Some(self.marks.since(member.marks_sent));
+            member.marks_sent = newest;
+        }
+        let draft = &member.draft;
+        let says = draft.welcome.is_some() || draft.marks.is_some() || draft.terms.is_some();
+        let moves = !draft.grants.is_empty() || !draft.recalls.is_empty();
+        (says || moves || member.owes_echo).then(|| member.send(self.timing.lease, now))
+    }
+
+    /// Data planes with something to hear.
+    pub fn recipients(&self) -> Vec<MemberId> {
+        self.members.iter().filter(|(_, m)| m.is_served()).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether the ledger still serves this stream.
+    pub fn serves(&self, id: MemberId) -> bool {
+        self.members.get(&id).is_some_and(Member::is_served)
+    }
+
+    /// Data planes that a memory which outlives the ledger should name. Tell when it does: [`Self::remembered`].
+    pub fn to_remember(&self) -> BTreeSet<String> {
+        let waited_for = self.recovery.iter().flat_map(Recovery::expected);
+        self.members.values().map(|m| m.replica_id.clone()).chain(waited_for).collect()
+    }
+
+    /// The memory names these data planes.
+    pub fn remembered(&mut self, ids: &BTreeSet<String>) {
+        for member in self.members.values_mut() {
+            member.remembered |= ids.contains(&member.replica_id);
+        }
+    }
+
+    fn welcome(&self) -> Welcome {
+        Welcome { epoch: self.epoch, lease: self.timing.lease, renew: self.timing.renew }
+    }
+}

@@ -1,0 +1,252 @@
+//! Moving tokens: asks, grants, recalls, returns.
+
+use std::{cmp::Reverse, time::Duration};
+
+use super::{
+    Ledger,
+    entry::{EPSILON, Entry, Waiter, seconds},
+    member::{Member, MemberId, News},
+    message::{Ask, Client, Grant, Return},
+};
+
+/// A data plane is told to wait at least and at most so long for the next token.
+const RETRY: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
+/// How soon to look again whether an account is free that is full but still in use.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Ledger {
+    /// A data plane wants tokens of a client and says what it has.
+    pub(super) fn ask(&mut self, id: MemberId, ask: &Ask, acked: u64, now: Duration) {
+        self.tallies.asks += 1;
+        let factor = self.factor;
+        let entry = self.open(ask.client, now);
+        entry.settle(factor, now);
+        entry.retune(ask.client);
+        if entry.has_holder(id) {
+            entry.account(id, acked, ask.tokens, 0.0);
+        } else {
+            self.first_contact(id, ask, now);
+        }
+        let key = ask.client.key;
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if let Some(holder) = entry.holder(id) {
+            holder.idle = false;
+        }
+        entry.waiting.retain(|waiter| waiter.member != id);
+        let want = if ask.want.is_finite() { ask.want.max(1.0) } else { 1.0 };
+        entry.waiting.push(Waiter { member: id, want, since: now });
+        self.waiting.insert(key);
+        self.serve(key, now);
+    }
+
+    /// The account of a client; a new one for a client that was free.
+    pub(super) fn open(&mut self, client: Client, now: Duration) -> &mut Entry {
+        let total = self.existing_of_free(client, now);
+        self.entries.entry(client.key).or_insert_with(|| {
+            self.marks.add(client.key);
+            self.orphans.insert(client.key);
+            Entry::new(client, total, self.marks.newest(), now)
+        })
+    }
+
+    /// Tokens that exist of a client without an account.
+    fn existing_of_free(&self, client: Client, now: Duration) -> f64 {
+        let most = self.factor * client.capacity;
+        let Some(since) = self.empty_since else { return most };
+        let shares: f64 = self.members.values().filter(|m| m.counts()).map(|m| m.share).sum();
+        let gained = now.saturating_sub(since).as_secs_f64() * client.rate_per_sec * self.factor;
+        (shares * client.capacity + gained).min(most)
+    }
+
+    /// A data plane that believed in its standing share until now says what it spent of it.
+    fn first_contact(&mut self, id: MemberId, ask: &Ask, now: Duration) {
+        let Some(member) = self.members.get(&id) else { return };
+        let Some(entry) = self.entries.get_mut(&ask.client.key) else { return };
+        // Who knew that the client is not free had no share.
+        let share = if member.marks_acked < entry.mark { member.share * entry.largest } else { 0.0 };
+        let spent = ask.spent.clamp(0.0, share);
+        let tokens = ask.tokens.clamp(0.0, share - spent);
+        // What is neither spent nor kept it does not count on any more.
+        entry.total -= spent;
+        entry.add_holder(id, tokens);
+        self.orphans.remove(&ask.client.key);
+        self.look_at(ask.client.key, now + LOOK_AGAIN);
+    }
+
+    /// Answers who waits for tokens of a client, as far as that is possible now.
+    pub(super) fn serve(&mut self, key: u64, now: Duration) {
+        let factor = self.factor;
+        let Some(entry) = self.entries.get_mut(&key) else {
+            self.waiting.remove(&key);
+            return;
+        };
+        entry.settle(factor, now);
+        self.recall(key);
+        while let Some(waiter) = self.entries.get(&key).and_then(|entry| entry.waiting.first().copied()) {
+            if !self.answer(key, waiter, now) {
+                return;
+            }
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.waiting.remove(0);
+            }
+        }
+        self.waiting.remove(&key);
+    }
+
+    /// Asks who holds the whole bucket to give it up, if others want of it.
+    fn recall(&mut self, key: u64) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(holder) = entry.holders.iter().position(|holder| holder.whole) else { return };
+        let member = entry.holders[holder].member;
+        if entry.holders[holder].recalled || entry.waiting.iter().all(|waiter| waiter.member == member) {
+            return;
+        }
+        let Some(member) = self.members.get_mut(&member).filter(|m| m.is_served()) else { return };
+        member.draft.recalls.push(key);
+        entry.holders[holder].recalled = true;
+        self.tallies.recalls += 1;
+    }
+
+    /// Answers one ask; false: it must wait.
+    fn answer(&mut self, key: u64, waiter: Waiter, now: Duration) -> bool {
+        let Some(entry) = self.entries.get(&key) else { return true };
+        let reserved = self.reserved(entry);
+        let late = now.saturating_sub(waiter.since) >= self.timing.patience;
+        if entry.is_whole() {
+            let own = entry.holders.iter().any(|holder| holder.whole && holder.member == waiter.member);
+            // Its own grant is on its way.
+            return own || (late && self.refuse(key, waiter, RETRY.0));
+        }
+        let available = entry.total - entry.held() - reserved;
+        let alone = entry.holders.iter().all(|h| h.member == waiter.member || (h.idle && h.upper <= EPSILON));
+        if alone && reserved <= 0.0 && available >= -EPSILON {
+            return self.hand_over(key, waiter, available);
+        }
+        if available >= 1.0 - EPSILON {
+            return self.grant_part(key, waiter, available);
+        }
+        // Others may be about to say that they count on their share no more.
+        let soon = reserved > 0.0 && !late;
+        !soon && self.refuse(key, waiter, until_a_token(entry, available, self.factor))
+    }
+
+    /// Standing shares that data planes may still believe in.
+    fn reserved(&self, entry: &Entry) -> f64 {
+        let believes =
+            |(id, m): &(&MemberId, &Member)| m.counts() && m.marks_acked < entry.mark && !entry.has_holder(**id);
+        let shares: f64 = self.members.iter().filter(believes).map(|(_, m)| m.share).sum();
+        shares * entry.largest
+    }
+
+    /// Gives the whole bucket to the only one who uses it.
+    fn hand_over(&mut self, key: u64, waiter: Waiter, available: f64) -> bool {
+        let (Some(entry), Some(member)) = (self.entries.get_mut(&key), self.members.get_mut(&waiter.member)) else {
+            return true;
+        };
+        let tokens = available.max(0.0);
+        let Some(holder) = entry.holder(waiter.member) else { return true };
+        holder.in_flight.push((member.next_seq(), tokens));
+        (holder.whole, holder.recalled) = (true, false);
+        holder.upper += tokens;
+        member.grant(Grant { key, tokens, whole: true, retry: Duration::ZERO, remember: None });
+        self.tallies.whole_grants += 1;
+        true
+    }
+
+    /// Gives a batch: what is wanted, but not what others want.
+    fn grant_part(&mut self, key: u64, waiter: Waiter, available: f64) -> bool {
+        let (Some(entry), Some(member)) = (self.entries.get_mut(&key), self.members.get_mut(&waiter.member)) else {
+            return true;
+        };
+        let users = entry.holders.iter().filter(|holder| !holder.idle).count().max(1);
+        let fair = (available / users as f64).max(1.0);
+        let tokens = waiter.want.min(fair).min(available + EPSILON).floor().max(1.0);
+        let Some(holder) = entry.holder(waiter.member) else { return true };
+        holder.in_flight.push((member.next_seq(), tokens));
+        holder.upper += tokens;
+        member.grant(Grant { key, tokens, whole: false, retry: Duration::ZERO, remember: None });
+        self.tallies.grants += 1;
+        true
+    }
+
+    fn refuse(&mut self, key: u64, waiter: Waiter, retry: Duration) -> bool {
+        if let Some(member) = self.members.get_mut(&waiter.member) {
+            let retry = retry.clamp(RETRY.0, RETRY.1);
+            member.grant(Grant { key, tokens: 0.0, whole: false, retry, remember: None });
+            self.tallies.refusals += 1;
+        }
+        true
+    }
+
+    /// A data plane gives tokens back.
+    pub(super) fn take_back(&mut self, id: MemberId, returned: &Return, acked: u64, now: Duration) {
+        self.tallies.returns += 1;
+        let factor = self.factor;
+        let Some(entry) = self.entries.get_mut(&returned.key) else { return };
+        entry.settle(factor, now);
+        let Some(holder) = entry.holder(id) else { return };
+        let crossed = holder.in_flight.iter().any(|(seq, _)| *seq > acked);
+        if !holder.whole {
+            entry.account(id, acked, returned.kept, returned.tokens);
+        } else if !crossed {
+            entry.break_up(id, factor, returned.tokens, returned.kept, now);
+        }
+        if let Some(holder) = entry.holder(id) {
+            holder.idle = returned.idle && !crossed;
+        }
+        self.look_at(returned.key, now);
+        if self.waiting.contains(&returned.key) {
+            self.serve(returned.key, now);
+        }
+    }
+
+    /// What follows from an acknowledgement.
+    pub(super) fn acknowledged(&mut self, id: MemberId, news: News, now: Duration) {
+        if news.welcomed {
+            self.welcomed(id, now);
+        }
+        if let Some(before) = news.marks {
+            self.forget_stale_shares(id, before);
+            let waiting: Vec<_> = self.waiting.iter().copied().collect();
+            waiting.into_iter().for_each(|key| self.serve(key, now));
+        }
+        if news.shrunk || news.welcomed {
+            self.share_out();
+        }
+    }
+
+    /// To look at an account at a time.
+    pub(super) fn look_at(&mut self, key: u64, at: Duration) {
+        self.due.push(Reverse((at, key)));
+    }
+
+    /// Closes the accounts that are full and that nobody uses.
+    pub(super) fn free_the_full(&mut self, now: Duration) {
+        while let Some(Reverse((at, key))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.due.pop();
+            debug_assert!(at <= now, "only what is due");
+            let factor = self.factor;
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            entry.settle(factor, now);
+            if entry.is_free(factor) {
+                self.entries.remove(&key);
+                self.orphans.remove(&key);
+                self.marks.remove(key);
+            } else if let Some(again) = look_again(entry, factor, now) {
+                self.look_at(key, again);
+            }
+        }
+    }
+}
+
+/// When an account may be free; `None`: not before something else happens to it.
+fn look_again(entry: &Entry, factor: f64, now: Duration) -> Option<Duration> {
+    let held = entry.holders.iter().any(|holder| holder.whole || holder.upper > EPSILON || !holder.idle);
+    if held { None } else { Some(entry.full_at(factor)?.max(now + Duration::from_millis(1))) }
+}
+
+/// How long until there is a token; the longest wait where that is not known.
+fn until_a_token(entry: &Entry, available: f64, factor: f64) -> Duration {
+    let rate = entry.client.rate_per_sec * factor;
+    if rate > 0.0 { seconds((1.0 - available).max(0.0) / rate) } else { RETRY.1 }
+}

@@ -1,0 +1,109 @@
+//! A ledger that starts anew: those who held something of the one before say what they have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    Ledger,
+    entry::Entry,
+    member::{Knowledge, Member, MemberId, Standing},
+    message::{Holding, Join},
+};
+
+/// Who is waited for, and who came.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    expected: BTreeSet<String>,
+    came: BTreeMap<MemberId, Join>,
+    /// By then all leases of the ledger before have ended.
+    until: Duration,
+}
+
+impl Recovery {
+    /// `None`: there is nobody to wait for.
+    pub(super) fn of(expected: impl IntoIterator<Item = String>, until: Duration) -> Option<Self> {
+        let expected: BTreeSet<_> = expected.into_iter().collect();
+        (!expected.is_empty()).then(|| Self { expected, came: BTreeMap::new(), until })
+    }
+
+    pub(super) fn came_back(&mut self, id: MemberId, join: Join) {
+        self.came.insert(id, join);
+    }
+
+    pub(super) fn expected(&self) -> impl Iterator<Item = String> + '_ {
+        self.expected.iter().cloned()
+    }
+
+    fn is_over(&self, now: Duration) -> bool {
+        now >= self.until || self.missing().next().is_none()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &String> {
+        self.expected.iter().filter(|id| self.came.values().all(|join| join.replica_id != **id))
+    }
+}
+
+impl Ledger {
+    /// Ends the recovery when everyone is back, or when who is not has no lease any more.
+    pub(super) fn recover(&mut self, now: Duration) {
+        let Some(recovery) = self.recovery.take_if(|recovery| recovery.is_over(now)) else { return };
+        self.restore_shares(&recovery, now);
+        let mut by_key: BTreeMap<u64, Vec<(MemberId, Holding)>> = BTreeMap::new();
+        for (id, join) in &recovery.came {
+            for holding in &join.holdings {
+                by_key.entry(holding.client.key).or_default().push((*id, *holding));
+            }
+        }
+        by_key.into_iter().for_each(|(key, holdings)| self.restore(key, &holdings, now));
+        self.set_factor(now);
+    }
+
+    fn restore_shares(&mut self, recovery: &Recovery, now: Duration) {
+        let mut claimed = 0.0;
+        for (id, join) in &recovery.came {
+            let Some(member) = self.members.get_mut(id) else { continue };
+            // A process that knows no ledger and holds nothing counts on nothing.
+            let counts = recovery.expected.contains(&join.replica_id) && (join.epoch > 0 || !join.holdings.is_empty());
+            if counts {
+                member.share = join.share.clamp(0.0, 1.0);
+                member.knowledge = Knowledge::Earlier;
+                member.begin_stream_with_share();
+            }
+            member.heard = now;
+            member.lease_floor = now + self.timing.lease;
+            claimed += member.share;
+        }
+        let missing: Vec<&String> = recovery.missing().collect();
+        let share = (1.0 - claimed).max(0.0) / missing.len().max(1) as f64;
+        for replica_id in missing {
+            let mut member = Member::new(replica_id.clone(), 0, now);
+            (member.standing, member.written_off, member.remembered) = (Standing::Lost, true, true);
+            (member.share, member.lost_since, member.heard) = (share, now, Duration::ZERO);
+            self.members.insert(self.next_member, member);
+            self.next_member += 1;
+            self.empty_since = Some(now);
+        }
+    }
+
+    /// The account of a client that data planes replayed.
+    fn restore(&mut self, key: u64, holdings: &[(MemberId, Holding)], now: Duration) {
+        let Some((_, first)) = holdings.iter().max_by_key(|(_, holding)| holding.client.revision) else { return };
+        self.marks.add(key);
+        let client = first.client;
+        let mut entry = Entry::new(client, 0.0, self.marks.newest(), now);
+        entry.largest = holdings.iter().map(|(_, h)| h.client.capacity).fold(client.capacity, f64::max);
+        entry.replayed = holdings.iter().any(|(_, holding)| holding.known);
+        for (id, holding) in holdings {
+            let tokens = holding.tokens.clamp(0.0, entry.largest);
+            entry.total += tokens;
+            let holder = entry.add_holder(*id, tokens);
+            holder.whole = holding.whole;
+        }
+        let believers = self.members.iter().filter(|(id, m)| m.counts() && !entry.has_holder(**id));
+        entry.total += believers.map(|(_, m)| m.share * entry.largest).sum::<f64>();
+        self.entries.insert(key, entry);
+        self.look_at(key, now);
+    }
+}

@@ -1,0 +1,431 @@
+//! Against real HTTP/2 servers on real sockets.
+
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use h2::{
+    Reason, RecvStream,
+    server::{self, SendResponse},
+};
+use http::{HeaderMap, Request, Response};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::{LocalSet, spawn_local},
+    time::timeout,
+};
+
+use super::*;
+use crate::{clock, pool::Health};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Connected = server::Connection<TcpStream, Bytes>;
+type Asked = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// A server that does by hand what a test says.
+struct Server {
+    address: SocketAddr,
+    connections: mpsc::UnboundedReceiver<Connected>,
+}
+
+impl Server {
+    async fn start(builder: server::Builder) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, (accepted, connections)) = (listener.local_addr().unwrap(), mpsc::unbounded_channel());
+        spawn_local(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(connection) = builder.handshake(stream).await else { continue };
+                if accepted.send(connection).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { address, connections }
+    }
+
+    async fn accept(&mut self) -> Connected {
+        within(self.connections.recv()).await.unwrap()
+    }
+}
+
+async fn within<F: Future>(future: F) -> F::Output {
+    timeout(PATIENCE, future).await.expect("it did not happen in time")
+}
+
+/// Runs a test where tasks may be local ones.
+async fn local<F: Future>(test: F) -> F::Output {
+    LocalSet::new().run_until(test).await
+}
+
+fn destination(scheme: Scheme, authority: &str, tls: &BackendTls) -> Destination {
+    let backend = Backend {
+        id: 1,
+        scheme,
+        authority: authority.parse().unwrap(),
+        weight: 1,
+        draining: false,
+        health: Health::Unknown,
+        state: Arc::default(),
+    };
+    Destination { backend: Arc::new(backend), tls: tls.clone(), limit: Duration::from_secs(5) }
+}
+
+fn h2c(address: SocketAddr) -> Destination {
+    destination(Scheme::H2c, &address.to_string(), &BackendTls::new("").unwrap())
+}
+
+async fn lease(pool: &Http2Pool, to: &Destination) -> Lease {
+    match within(pool.way(to)).await.unwrap() {
+        Way::Http2(lease) => lease,
+        Way::Http1(_) => panic!("it chose HTTP/1.1"),
+    }
+}
+
+fn post() -> Request<()> {
+    Request::post("http://host.test/path").header("te", "trailers").body(()).unwrap()
+}
+
+async fn head(stream: &mut Http2Stream) -> Result<Response<()>, Failed> {
+    within(poll_fn(|cx| stream.poll_head(cx))).await
+}
+
+async fn send(stream: &mut Http2Stream, text: &'static str) -> Result<(), Failed> {
+    let mut part = Bytes::from_static(text.as_bytes());
+    within(poll_fn(|cx| stream.poll_send(cx, &mut part))).await
+}
+
+async fn end(stream: &mut Http2Stream, trailers: Option<HeaderMap>) -> Result<(), Failed> {
+    let mut trailers = trailers;
+    within(poll_fn(|cx| stream.poll_end(cx, &mut trailers))).await
+}
+
+/// The whole body of an answer, and its trailers.
+async fn rest(stream: &mut Http2Stream) -> Result<(Vec<u8>, Option<HeaderMap>), Failed> {
+    let (mut body, mut trailers) = (Vec::new(), None);
+    while let Some(frame) = within(poll_fn(|cx| stream.poll_frame(cx))).await {
+        match frame?.into_data() {
+            Ok(data) => body.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    Ok((body, trailers))
+}
+
+/// Drives a connection and gives out its requests.
+fn requests(mut connection: Connected) -> mpsc::UnboundedReceiver<Asked> {
+    let (asked, requests) = mpsc::unbounded_channel();
+    spawn_local(async move {
+        while let Some(Ok(request)) = connection.accept().await {
+            let _ = asked.send(request);
+        }
+    });
+    requests
+}
+
+async fn read(mut body: RecvStream) -> Vec<u8> {
+    let mut read = Vec::new();
+    while let Some(part) = within(body.data()).await {
+        let part = part.unwrap();
+        body.flow_control().release_capacity(part.len()).unwrap();
+        read.extend_from_slice(&part);
+    }
+    read
+}
+
+fn answer(mut reply: SendResponse<Bytes>, text: &'static str) {
+    let mut body = reply.send_response(Response::new(()), false).unwrap();
+    body.send_data(Bytes::from_static(text.as_bytes()), true).unwrap();
+}
+
+fn trailer(name: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([(http::HeaderName::from_static(name), http::HeaderValue::from_static("1"))])
+}
+
+#[tokio::test]
+async fn requests_share_one_connection_from_the_first_on() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let leases = join_all((0..20).map(|_| lease(&pool, &to))).await;
+        let streams = leases.into_iter().map(|lease| Http2Stream::start(lease, post(), true).unwrap());
+        let mut streams: Vec<_> = streams.collect();
+        let mut requests = requests(server.accept().await);
+        for _ in 0..20 {
+            answer(within(requests.recv()).await.unwrap().1, "hi");
+        }
+        for stream in &mut streams {
+            assert_eq!(head(stream).await.unwrap().status(), 200);
+            assert_eq!(rest(stream).await.unwrap().0, b"hi");
+        }
+        assert!(server.connections.try_recv().is_err(), "a second connection was made");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn trailers_pass_in_both_directions_and_te_with_them() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
+        send(&mut stream, "abc").await.unwrap();
+        end(&mut stream, Some(trailer("x-up"))).await.unwrap();
+        assert!(stream.is_sent());
+        let (request, mut reply) = within(requests(server.accept().await).recv()).await.unwrap();
+        assert_eq!(
+            (request.uri().to_string().as_str(), &request.headers()["te"]),
+            ("http://host.test/path", &"trailers".parse().unwrap())
+        );
+        let mut body = request.into_body();
+        assert_eq!(within(body.data()).await.unwrap().unwrap(), "abc");
+        assert!(within(body.trailers()).await.unwrap().unwrap().contains_key("x-up"));
+        let mut down = reply.send_response(Response::new(()), false).unwrap();
+        down.send_data("def".into(), false).unwrap();
+        down.send_trailers(trailer("x-down")).unwrap();
+        head(&mut stream).await.unwrap();
+        assert!(!stream.is_answered());
+        let (body, trailers) = rest(&mut stream).await.unwrap();
+        assert!(body == b"def" && trailers.unwrap().contains_key("x-down") && stream.is_answered());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_refused_is_sent_again_whole() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
+        send(&mut stream, "ab").await.unwrap();
+        send(&mut stream, "c").await.unwrap();
+        let mut requests = requests(server.accept().await);
+        within(requests.recv()).await.unwrap().1.send_reset(Reason::REFUSED_STREAM);
+        let failed = head(&mut stream).await.unwrap_err();
+        assert!(matches!(failed, Failed::NotProcessed(_)), "{failed}");
+        let mut again = stream.start_again(lease(&pool, &to).await, post()).unwrap().unwrap();
+        send(&mut again, "d").await.unwrap();
+        end(&mut again, None).await.unwrap();
+        let (request, reply) = within(requests.recv()).await.unwrap();
+        assert_eq!(read(request.into_body()).await, b"abcd");
+        answer(reply, "done");
+        head(&mut again).await.unwrap();
+        assert_eq!(rest(&mut again).await.unwrap().0, b"done");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_for_another_reason_is_not_taken_for_a_refusal() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let mut requests = requests(server.accept().await);
+        within(requests.recv()).await.unwrap().1.send_reset(Reason::INTERNAL_ERROR);
+        assert!(matches!(head(&mut stream).await.unwrap_err(), Failed::Broken(_)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backend_that_goes_away_finishes_what_it_has_and_gets_nothing_new() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let mut first = server.accept().await;
+        let (_, reply) = within(first.accept()).await.unwrap().unwrap();
+        first.graceful_shutdown();
+        // What comes before the news has reached us is still served.
+        spawn_local(async move {
+            while let Some(Ok((_, reply))) = first.accept().await {
+                answer(reply, "late");
+            }
+        });
+        // Once the news has arrived, requests go to a new connection.
+        let mut second = within(async {
+            loop {
+                let mut next = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+                tokio::select! {
+                    connection = server.connections.recv() => return (requests(connection.unwrap()), next),
+                    served = poll_fn(|cx| next.poll_head(cx)) => if let Err(lost) = served {
+                        assert!(matches!(lost, Failed::NotProcessed(_)), "{lost}");
+                    },
+                }
+            }
+        })
+        .await;
+        answer(within(second.0.recv()).await.unwrap().1, "new");
+        answer(reply, "old");
+        head(&mut stream).await.unwrap();
+        assert_eq!(rest(&mut stream).await.unwrap().0, b"old");
+        head(&mut second.1).await.unwrap();
+        assert_eq!(rest(&mut second.1).await.unwrap().0, b"new");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_waits_any_more_is_told_to_the_backend() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
+        let (_request, mut reply) = within(requests(server.accept().await).recv()).await.unwrap();
+        drop(stream);
+        let reason = within(poll_fn(|cx| reply.poll_reset(cx))).await.unwrap();
+        assert_eq!(reason, Reason::CANCEL);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_the_backend_takes_few_requests_there_are_more_connections() {
+    local(async {
+        let mut builder = server::Builder::new();
+        builder.max_concurrent_streams(1);
+        let mut server = Server::start(builder).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+            let mut requests = requests(server.accept().await);
+            let (_, mut reply) = within(requests.recv()).await.unwrap();
+            let body = reply.send_response(Response::new(()), false).unwrap();
+            // What the backend allows has come before its answer.
+            head(&mut stream).await.unwrap();
+            held.push((stream, requests, body));
+        }
+        let (stream, mut requests, mut body) = held.remove(0);
+        body.send_data("".into(), true).unwrap();
+        drop(stream);
+        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        answer(within(requests.recv()).await.unwrap().1, "hi");
+        head(&mut stream).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_slows_the_sender_and_nobody_else() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let mut slow = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
+        let mut requests = requests(server.accept().await);
+        let mut big = Bytes::from(vec![7; 1 << 20]);
+        let (first, full) = timeout(PATIENCE, async {
+            let sending = poll_fn(|cx| slow.poll_send(cx, &mut big));
+            tokio::select! {
+                _ = sending => panic!("a megabyte was taken over without a reader"),
+                request = requests.recv() => request.unwrap(),
+            }
+        })
+        .await
+        .unwrap();
+        let mut other = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        answer(within(requests.recv()).await.unwrap().1, "quick");
+        head(&mut other).await.unwrap();
+        let received = spawn_local(read(first.into_body()));
+        within(poll_fn(|cx| slow.poll_send(cx, &mut big))).await.unwrap();
+        end(&mut slow, None).await.unwrap();
+        assert_eq!(within(received).await.unwrap().len(), 1 << 20);
+        drop(full);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_there_is_told_to_all_who_wait() {
+    local(async {
+        let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let (pool, to) = (Http2Pool::default(), h2c(listener.local_addr().unwrap()));
+        drop(listener);
+        for result in join_all((0..5).map(|_| pool.way(&to))).await {
+            assert!(matches!(result, Err(ConnectError::Io(_))));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dead_connection_is_replaced_and_an_idle_one_is_closed() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        drop(server.accept().await);
+        assert!(matches!(head(&mut stream).await.unwrap_err(), Failed::Broken(_)));
+        drop(stream);
+        drop(lease(&pool, &to).await);
+        let mut second = server.accept().await;
+        pool.sweep(Nanos(0), |_| true);
+        assert_eq!(pool.entry(1, |entry| entry.connections.len()), 1);
+        pool.sweep(clock::now().plus(1), |_| true);
+        assert!(within(second.accept()).await.is_none(), "the server hears of the end");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backend_that_has_fallen_silent_is_given_up() {
+    local(async {
+        // Accepts, and is never heard of again.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pool, to) = (Http2Pool::default(), h2c(listener.local_addr().unwrap()));
+        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        stream.doubt();
+        assert!(matches!(head(&mut stream).await.unwrap_err(), Failed::Broken(_)));
+        assert!(pool.entry(1, |entry| entry.connections.iter().all(|connection| !connection.is_usable())));
+    })
+    .await;
+}
+
+/// A certificate for localhost with its key in files, and the text to trust it by.
+fn certificate(dir: &Path) -> (PathBuf, PathBuf, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
+    let (cert_file, key_file) = (dir.join("cert.pem"), dir.join("key.pem"));
+    std::fs::write(&cert_file, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    (cert_file, key_file, certificate.pem())
+}
+
+/// Two ways to a backend over TLS that speaks `versions`, asked for at once.
+async fn two_ways(versions: test_backend::Versions, trust: Option<&str>) -> Vec<Result<Way, ConnectError>> {
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key, pem) = certificate(dir.path());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let speech = test_backend::Speech::tls(versions, &cert, &key).unwrap();
+    spawn_local(test_backend::run_speaking(listener, None, speech, Default::default()));
+    let tls = BackendTls::new(trust.unwrap_or(&pem)).unwrap();
+    let (pool, to) = (Rc::new(Http2Pool::default()), destination(Scheme::Https, &authority, &tls));
+    within(join_all((0..2).map(|_| pool.way(&to)))).await
+}
+
+#[tokio::test]
+async fn over_tls_the_backend_chooses_and_must_be_known() {
+    local(async {
+        use test_backend::Versions::{Both, Http1, Http2};
+        for (versions, is_http2) in [(Both, true), (Http2, true), (Http1, false)] {
+            for way in two_ways(versions, None).await {
+                assert_eq!(matches!(way.unwrap(), Way::Http2(_)), is_http2, "{versions:?}");
+            }
+        }
+        for way in two_ways(Both, Some("")).await {
+            let Err(error) = way else { panic!("a stranger was believed") };
+            assert_eq!(error.to_string(), "TLS: invalid peer certificate: UnknownIssuer");
+        }
+    })
+    .await;
+}
