@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, anyhow};
 use controlplane::{
-    Internal,
+    Companion, Internal,
     config::{self, Config, ServerConfig},
     logging::LogFormat,
 };
@@ -58,7 +58,9 @@ async fn serve(cli: &Cli, config: Config) -> Result<()> {
     let internal = Internal::open().await.context("cannot join the planes")?;
     let mut registry = Registry::default();
     let data = data_plane(cli, &config, &internal, &mut registry).await?;
-    let listeners = controlplane::Listeners { admin: listener, internal: Some(internal) };
+    let shared = data.shared.clone();
+    let proxy = Companion::new(move || shared.unready().map(|why| format!("proxy: {why}")));
+    let listeners = controlplane::Listeners { admin: listener, internal: Some(internal), companion: Some(proxy) };
     if cli.log.log_format == LogFormat::Text {
         let proxy = data.listeners.proxy.first().map_or(Ok(data.config.listen), TcpListener::local_addr)?;
         let (proxy, admin) =

@@ -120,6 +120,30 @@ fn serves_requests_and_metrics_of_both_planes_and_stops_when_asked() {
 }
 
 #[test]
+fn it_is_not_ready_while_its_proxy_drains() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut balancer = Balancer::start(folder.path(), &DEMO);
+    assert!(balancer.first_answer("/").starts_with("HTTP/1.1 200"));
+    assert!(balancer.get("admin", "/readyz").starts_with("HTTP/1.1 200"));
+    let mut download = TcpStream::connect(&balancer.addresses["proxy"]).unwrap();
+    download.write_all(b"GET /stream/100000/100 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    download.read_exact(&mut [0; 12]).unwrap();
+    balancer.signal("TERM");
+    let begin = std::time::Instant::now();
+    let answer = loop {
+        let answer = balancer.get("admin", "/readyz");
+        if !answer.starts_with("HTTP/1.1 200") {
+            break answer;
+        }
+        assert!(begin.elapsed() < PATIENCE);
+    };
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("proxy: shutting down"), "{answer}");
+    assert!(balancer.get("admin", "/healthz").starts_with("HTTP/1.1 200"));
+    drop(download);
+    assert_eq!(balancer.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_token_joins_the_planes_too() {
     let folder = tempfile::tempdir().unwrap();
     let balancer = Balancer::start(folder.path(), &[&DEMO[..], &["--admin-token", "hush"]].concat());

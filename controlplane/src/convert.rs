@@ -2,6 +2,7 @@
 
 mod backend;
 mod health_check;
+mod lease;
 mod limit;
 mod settings;
 

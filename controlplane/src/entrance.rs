@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Listeners, Token,
+    Companion, Listeners, Token,
     config::AdminConfig,
     metrics::Metrics,
     plane::Plane,
@@ -23,6 +23,7 @@ pub(crate) struct Entrance {
     token: Option<Token>,
     internal: Option<(Front, Token)>,
     registry: Arc<Registry>,
+    companion: Option<Companion>,
 }
 
 impl Entrance {
@@ -36,7 +37,7 @@ impl Entrance {
     ) -> Self {
         let registry = Arc::new(registry);
         let front = |token| Front::new(server::waiting_app(waiting.clone(), registry.clone(), token, metrics.clone()));
-        let Listeners { admin: listener, internal } = listeners;
+        let Listeners { admin: listener, internal, companion } = listeners;
         let (admin, token) = (front(config.token.clone()), config.token.clone());
         let tls = config.tls.clone().map(|tls| Handshake { tls, metrics: metrics.clone() });
         let seats = Some(Seats::new(config.max_connections, metrics.clone()));
@@ -49,7 +50,7 @@ impl Entrance {
             ports.push(Port { name: "internal", listener, tls: None, seats: None, patience, front: front.clone() });
             (front, token)
         });
-        Self { ports, admin, token, internal, registry }
+        Self { ports, admin, token, internal, registry, companion }
     }
 
     /// Serves the ports that are not served yet.
@@ -61,7 +62,8 @@ impl Entrance {
 
     /// Answers from now on with what `plane` knows.
     pub(crate) fn open(&self, plane: &Plane) {
-        self.admin.replace(server::app(plane.clone(), self.registry.clone(), self.token.clone()));
+        let (registry, companion) = (self.registry.clone(), self.companion.clone());
+        self.admin.replace(server::app(plane.clone(), registry, companion, self.token.clone()));
         if let Some((front, token)) = &self.internal {
             front.replace(server::internal_app(plane.clone(), token.clone()));
         }

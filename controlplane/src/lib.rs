@@ -31,6 +31,6 @@ mod waiting;
 
 pub use auth::Token;
 pub use error::Error;
-pub use listeners::{Internal, Listeners};
+pub use listeners::{Companion, Internal, Listeners};
 pub use run::{VERSION, listen, run};
 pub use tls::{AdminTls, TlsFiles};

@@ -1,8 +1,9 @@
 //! Sockets that already listen.
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
 };
 
 use tokio::net::TcpListener;
@@ -16,11 +17,34 @@ pub struct Listeners {
     pub admin: TcpListener,
     /// A way in for a data plane of the same process.
     pub internal: Option<Internal>,
+    /// Who else `/readyz` speaks for.
+    pub companion: Option<Companion>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(admin: TcpListener) -> Self {
-        Self { admin, internal: None }
+        Self { admin, internal: None, companion: None }
+    }
+}
+
+/// Another server in the process, without which the process is not ready.
+#[derive(Clone)]
+pub struct Companion(Arc<dyn Fn() -> Option<String> + Send + Sync>);
+
+impl Companion {
+    /// `fault` says why it is not ready; `None`: it is.
+    pub fn new(fault: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(fault))
+    }
+
+    pub(crate) fn fault(&self) -> Option<String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Companion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Companion").field(&self.fault()).finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The admin port: gRPC, REST, metrics and health on one listener.
 
 mod answering;
+mod farewell;
 mod front;
 mod gate;
 mod handshake;
@@ -21,17 +22,18 @@ pub(crate) use pulse::Patience;
 pub(crate) use seats::Seats;
 pub(crate) use serve::{Port, serve};
 
-use crate::{Token, grpc, metrics::Metrics, openapi, plane::Plane, rest, waiting::Waiting};
+use crate::{Companion, Token, grpc, metrics::Metrics, openapi, plane::Plane, rest, waiting::Waiting};
 
 /// Everything the admin port answers.
-pub(crate) fn app(plane: Plane, registry: Arc<Registry>, token: Option<Token>) -> Router {
-    let metrics = plane.metrics.clone();
+pub(crate) fn app(plane: Plane, registry: Arc<Registry>, companion: Option<Companion>, token: Option<Token>) -> Router {
+    let (metrics, shutdown) = (plane.metrics.clone(), plane.shutdown.clone());
     let app = rest::router(plane.clone())
-        .merge(pages::router(plane.clone(), registry))
+        .merge(pages::router(plane.clone(), companion, registry))
         .merge(openapi::router())
         .merge(grpc::routes(plane).prepare().into_axum_router())
         .fallback(gate::unknown_path)
-        .method_not_allowed_fallback(gate::wrong_method);
+        .method_not_allowed_fallback(gate::wrong_method)
+        .layer(middleware::from_fn_with_state(shutdown, farewell::end_streams));
     guarded(app, token, metrics)
 }
 

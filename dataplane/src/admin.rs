@@ -153,10 +153,9 @@ impl Admin {
     }
 
     fn ready(&self) -> Response<Body> {
-        match (self.shared.is_draining(), self.shared.snapshot.load().is_some()) {
-            (true, _) => problem(503, "Service Unavailable", "shutting down"),
-            (_, false) => problem(503, "Service Unavailable", "no snapshot yet: waiting for the control plane"),
-            _ => text(200, "ready\n"),
+        match self.shared.unready() {
+            Some(why) => problem(503, "Service Unavailable", why),
+            None => text(200, "ready\n"),
         }
     }
 

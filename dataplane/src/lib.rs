@@ -14,6 +14,7 @@ mod fixtures;
 pub mod fuzzing;
 pub mod http1;
 pub mod http2;
+pub mod lease;
 pub mod limit;
 pub mod limiter;
 pub mod limits;

@@ -47,8 +47,11 @@ impl Shared {
         self.draining.store(true, Relaxed);
     }
 
-    /// Whether the plane is shutting down.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Relaxed)
+    /// Why no traffic should be sent here; `None`: it is welcome.
+    pub fn unready(&self) -> Option<&'static str> {
+        if self.draining.load(Relaxed) {
+            return Some("shutting down");
+        }
+        self.snapshot.load().is_none().then_some("no snapshot yet: waiting for the control plane")
     }
 }

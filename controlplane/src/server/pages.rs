@@ -11,11 +11,11 @@ use axum::{
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
-use crate::{metrics::CONTENT_TYPE, plane::Plane, rest::Problem, waiting::Waiting};
+use crate::{Companion, metrics::CONTENT_TYPE, plane::Plane, rest::Problem, waiting::Waiting};
 
 /// Pages for monitoring.
-pub(super) fn router(plane: Plane, registry: Arc<Registry>) -> Router {
-    Router::new().route("/readyz", get(ready)).with_state(plane).merge(of_process(registry))
+pub(super) fn router(plane: Plane, companion: Option<Companion>, registry: Arc<Registry>) -> Router {
+    Router::new().route("/readyz", get(ready)).with_state((plane, companion)).merge(of_process(registry))
 }
 
 /// The same pages while there is no database yet.
@@ -38,13 +38,14 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
     }
 }
 
-/// The configuration is in memory before the port is served, so only the database, what can be read of it, and a
+/// The configuration is in memory by now, so only the database, what can be read of it, who shares the process, and a
 /// shutdown are in question.
-async fn ready(State(plane): State<Plane>) -> Response {
+async fn ready(State((plane, companion)): State<(Plane, Option<Companion>)>) -> Response {
     if plane.shutdown.is_cancelled() {
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response();
     }
-    match plane.probe.fault().or_else(|| plane.hub.fault()) {
+    let own = plane.probe.fault().or_else(|| plane.hub.fault());
+    match own.or_else(|| companion.and_then(|companion| companion.fault())) {
         None => "ready\n".into_response(),
         Some(fault) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, fault).into_response(),
     }

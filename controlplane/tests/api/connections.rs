@@ -7,6 +7,9 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
 use crate::harness::{Running, within};
 
 /// Asks for the metrics from a loopback address of its own, and keeps the connection open.
@@ -68,6 +71,20 @@ async fn a_client_that_stays_silent_in_http2_does_not_hold_up_a_shutdown() {
     let asked = std::time::Instant::now();
     running.stop().await;
     println!("stopped after {:?}", asked.elapsed());
+    assert!(asked.elapsed().as_secs() < 5, "{:?}", asked.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_health_ends_at_a_shutdown_with_a_status_that_says_so() {
+    let running = Running::start("").await;
+    let mut client = HealthClient::new(running.channel());
+    let mut health = within(client.watch(HealthCheckRequest::default())).await.unwrap().into_inner();
+    within(health.message()).await.unwrap().unwrap();
+    let asked = std::time::Instant::now();
+    running.ask_to_stop();
+    let end = within(health.message()).await.unwrap_err();
+    assert_eq!((end.code(), end.message()), (Code::Unavailable, "the control plane is shutting down"));
+    running.stop().await;
     assert!(asked.elapsed().as_secs() < 5, "{:?}", asked.elapsed());
 }
 

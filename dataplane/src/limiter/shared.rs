@@ -42,7 +42,7 @@ pub struct Content {
     pub tokens: f64,
     /// Who refills it.
     pub mode: Mode,
-    /// When it last changed.
+    /// When it last changed: an admitted request, a deposit, a withdrawal.
     pub at: Nanos,
 }
 
@@ -106,7 +106,8 @@ impl BucketTable {
     pub fn content(&self, key: u64, limit: &Limit, kind: LimitKind, now: Nanos) -> Option<Content> {
         let name = Name::new(key, kind);
         let level = self.group(key).find(name)?.level(name)?;
-        (!matches!(level.mode, Mode::Local | Mode::Free)).then(|| level.settled(limit, &self.terms(), now).into())
+        let settled = level.settled(limit, &self.terms(), now);
+        (!matches!(level.mode, Mode::Local | Mode::Free)).then(|| Level { at: level.at, ..settled }.into())
     }
 
     /// Adds tokens to a shared bucket and says who refills it from now on.

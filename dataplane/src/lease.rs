@@ -1,0 +1,349 @@
+//! This data plane's side of limits that hold for all data planes together: what it holds, asks for and gives back.
+//!
+//! The tokens themselves are in the bucket table, where the request path takes them; here is what is known about them.
+//! The protocol, and why it is right, is in docs/adr/0001-limits-across-data-planes.md.
+//!
+//! Pure: messages, signals of the request path and the time in, messages out.
+
+mod grants;
+mod marks;
+pub mod message;
+mod record;
+mod stream;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    sync::Arc,
+};
+
+pub use self::marks::MarkBits;
+use self::{
+    message::{Ask, Holding, Join, LeaseClient, Request, Return, Welcome},
+    record::Record,
+    stream::Stream,
+};
+use crate::{
+    clock::Nanos,
+    limiter::{BucketTable, Content, LimitKind, Mode, Terms},
+};
+
+/// Without a request for so long, tokens go back.
+const IDLE_NS: u64 = 1_000_000_000;
+/// How long a request waits for the ledger before the standing share decides.
+pub const PATIENCE_NS: u64 = 20_000_000;
+/// How long a client without tokens is refused at once while the ledger is silent.
+const SILENT_RETRY_NS: u64 = 100_000_000;
+/// What clocks may differ by over a lease, and more.
+const MARGIN_NS: u64 = 500_000_000;
+/// What a lease lasts until the ledger says it, and how long its first word is waited for.
+const LEASE_NS: u64 = 2_000_000_000;
+const RENEW_NS: u64 = 400_000_000;
+const WELCOME_WITHIN_NS: u64 = 5_000_000_000;
+
+/// What the request path has to say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal {
+    /// Whose tokens.
+    pub client: LeaseClient,
+    /// Key of its bucket in this process.
+    pub bucket: u64,
+    /// Kind of its bucket.
+    pub kind: LimitKind,
+    /// Tokens of the standing share its bucket began with, if it is new.
+    pub first: Option<f64>,
+}
+
+/// Why a stream must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A message is missing, or comes twice.
+    #[error("a message of the ledger is not the one that was due")]
+    OutOfOrder,
+    /// The ledger says nothing.
+    #[error("the ledger does not answer")]
+    Silent,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Lease {
+    replica_id: String,
+    incarnation: u64,
+    epoch: u64,
+    lease_ns: u64,
+    renew_ns: u64,
+    marks: Arc<MarkBits>,
+    records: BTreeMap<u64, Record>,
+    /// When to look at a record.
+    due: BinaryHeap<Reverse<(Nanos, u64)>>,
+    /// Clients to ask for.
+    asks: BTreeSet<u64>,
+    returns: Vec<Return>,
+    stream: Option<Stream>,
+    /// Since when nobody else refills, but for a stream that is being opened.
+    alone_from: Nanos,
+    tallies: Tallies,
+}
+
+/// What has been done, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Asks sent.
+    pub asks: u64,
+    /// Grants of tokens received.
+    pub grants: u64,
+    /// "None before" received.
+    pub refusals: u64,
+    /// Recalls received.
+    pub recalls: u64,
+    /// Returns sent.
+    pub returns: u64,
+}
+
+impl Lease {
+    /// A data plane that holds nothing. `share`: the standing share it had before a restart; should no ledger answer, it
+    /// goes by that.
+    pub fn new(
+        replica_id: String,
+        incarnation: u64,
+        share: f64,
+        marks: Arc<MarkBits>,
+        table: &BucketTable,
+        now: Nanos,
+    ) -> Self {
+        let alone_from = now.plus(LEASE_NS + MARGIN_NS);
+        table.set_terms(Terms { share, alone_from, ..Terms::NONE });
+        Self {
+            replica_id,
+            incarnation,
+            epoch: 0,
+            lease_ns: LEASE_NS,
+            renew_ns: RENEW_NS,
+            marks,
+            records: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            asks: BTreeSet::new(),
+            returns: Vec::new(),
+            stream: None,
+            alone_from,
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// What has been done so far.
+    pub fn tallies(&self) -> Tallies {
+        self.tallies
+    }
+
+    /// Clients known not to be free.
+    pub fn clients(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Clients whose whole bucket is held.
+    pub fn whole(&self) -> usize {
+        self.records.values().filter(|record| record.whole).count()
+    }
+
+    /// The epoch of the ledger last spoken to; 0: none.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Whether the ledger has said that it knows this data plane, on this stream.
+    pub fn is_welcome(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.welcome)
+    }
+
+    /// The request path wants tokens. True: there is no use in waiting for them.
+    pub fn heard(&mut self, signal: &Signal, table: &BucketTable, now: Nanos) -> bool {
+        let key = signal.client.key;
+        let record = self.records.entry(key).or_insert_with(|| Record::new(signal));
+        record.adopt(signal);
+        self.due.push(Reverse((now.plus(IDLE_NS), key)));
+        if self.is_welcome() {
+            self.ask(key, now);
+            return false;
+        }
+        self.refuse_for_now(key, table, now);
+        true
+    }
+
+    fn ask(&mut self, key: u64, now: Nanos) {
+        let Some(record) = self.records.get_mut(&key) else { return };
+        record.idle = false;
+        if record.asked.is_none() {
+            record.asked = Some(now);
+            self.asks.insert(key);
+            self.due.push(Reverse((now.plus(PATIENCE_NS), key)));
+        }
+    }
+
+    /// There is nobody to ask: the standing share decides, and what it does not have is refused at once for a while.
+    fn refuse_for_now(&mut self, key: u64, table: &BucketTable, now: Nanos) {
+        let Some((record, place)) = self.records.get_mut(&key).and_then(|r| r.place().map(|place| (r, place))) else {
+            return;
+        };
+        table.give_up(place.bucket, place.kind);
+        if table.content(place.bucket, &place.limit, place.kind, now).is_some_and(|content| content.mode != Mode::Whole)
+        {
+            record.touched = table.deposit(place.bucket, &place.limit, place.kind, 0.0, Mode::Dry, now).at;
+            record.dry_until = Some(now.plus(SILENT_RETRY_NS));
+            self.due.push(Reverse((now.plus(SILENT_RETRY_NS), key)));
+        }
+    }
+
+    /// Does what is due. Call it every few milliseconds. Returns the clients that wait in vain.
+    pub fn tick(&mut self, table: &BucketTable, now: Nanos) -> Result<Vec<u64>, Fault> {
+        if self.stream.as_ref().is_some_and(|stream| stream.is_silent(now, self.lease_ns, WELCOME_WITHIN_NS)) {
+            return Err(Fault::Silent);
+        }
+        let mut in_vain = Vec::new();
+        while let Some(Reverse((_, key))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.due.pop();
+            if self.look_at(key, table, now) {
+                in_vain.push(key);
+            }
+        }
+        Ok(in_vain)
+    }
+
+    /// Looks at a record that is due. True: whoever waits for it waits in vain.
+    fn look_at(&mut self, key: u64, table: &BucketTable, now: Nanos) -> bool {
+        let Some((record, place)) = self.records.get_mut(&key).and_then(|r| r.place().map(|place| (r, place))) else {
+            return false;
+        };
+        let Some(content) = table.content(place.bucket, &place.limit, place.kind, now) else { return false };
+        if content.at > record.touched {
+            record.used = content.at;
+        }
+        let unanswered = record.asked.is_some_and(|asked| asked.plus(PATIENCE_NS) <= now);
+        match content.mode {
+            Mode::Asked | Mode::Low if unanswered => {
+                self.refuse_for_now(key, table, now);
+                return true;
+            }
+            Mode::Dry if record.dry_until.is_none_or(|until| until <= now) => {
+                record.touched = table.deposit(place.bucket, &place.limit, place.kind, 0.0, Mode::Part, now).at;
+                record.dry_until = None;
+            }
+            _ => {}
+        }
+        self.return_if_idle(key, content, table, now);
+        false
+    }
+
+    /// Gives back what nobody has used for a while: all of a part, and a whole bucket once it is full.
+    fn return_if_idle(&mut self, key: u64, content: Content, table: &BucketTable, now: Nanos) {
+        let Some(record) = self.records.get(&key) else { return };
+        let limit = record.client.limit;
+        let missing = table.terms().factor * limit.capacity() - content.tokens;
+        let whole = content.mode == Mode::Whole;
+        let gives = if whole { missing <= 1e-9 } else { !record.idle && record.asked.is_none() };
+        let idle_from = record.used.plus(IDLE_NS);
+        if idle_from > now {
+            self.due.push(Reverse((idle_from, key)));
+        } else if gives {
+            self.give_back(key, table, now, |_| 0.0, true);
+        } else if whole {
+            self.due.push(Reverse((now.plus(until_full(missing, limit.rate_per_sec())), key)));
+        }
+    }
+
+    /// Gives tokens of a client back to the ledger, which refills its bucket from now on.
+    fn give_back(&mut self, key: u64, table: &BucketTable, now: Nanos, keep: impl Fn(f64) -> f64, idle: bool) {
+        let Some(record) = self.records.get_mut(&key) else { return };
+        let (tokens, kept) = match record.place() {
+            Some(place) => {
+                let (tokens, left) = table.withdraw(place.bucket, &place.limit, place.kind, keep, now);
+                record.touched = left.at;
+                (tokens, left.tokens.max(0.0))
+            }
+            None => (0.0, 0.0),
+        };
+        (record.whole, record.idle, record.dry_until) = (false, idle, None);
+        self.returns.push(Return { key, tokens, kept, idle });
+        self.due.push(Reverse((now.plus(IDLE_NS), key)));
+    }
+
+    /// The next request of the stream, if there is something to say.
+    pub fn request(&mut self, table: &BucketTable, now: Nanos) -> Option<Request> {
+        let stream = self.stream.as_mut().filter(|stream| stream.welcome)?;
+        if self.asks.is_empty() && self.returns.is_empty() && !stream.is_due(now, self.renew_ns) {
+            return None;
+        }
+        let keys = std::mem::take(&mut self.asks);
+        let asks: Vec<Ask> =
+            keys.into_iter().filter_map(|key| Some(self.records.get_mut(&key)?.ask(table, now))).collect();
+        self.tallies.asks += asks.len() as u64;
+        self.tallies.returns += self.returns.len() as u64;
+        let returns = std::mem::take(&mut self.returns);
+        let (seq, acked) = self.stream.as_mut()?.send(now);
+        Some(Request { seq, acked, join: None, asks, returns, leaving: false })
+    }
+
+    /// A stream to a ledger begins; the first thing to say on it.
+    pub fn begin_stream(&mut self, table: &BucketTable, now: Nanos) -> Request {
+        // What is refilled here meanwhile the ledger could not know of: it is settled now, and stands until it answers.
+        let terms = table.terms();
+        let holdings = self.holdings(table, now);
+        table.set_terms(Terms { alone_from: Nanos(u64::MAX), ..terms });
+        self.asks.clear();
+        self.returns.clear();
+        let mut stream = Stream::new(now);
+        let (seq, acked) = stream.send(now);
+        self.stream = Some(stream);
+        let join = Join {
+            replica_id: self.replica_id.clone(),
+            incarnation: self.incarnation,
+            epoch: self.epoch,
+            share: terms.share,
+            holdings,
+        };
+        Request { seq, acked, join: Some(join), ..Request::default() }
+    }
+
+    fn holdings(&mut self, table: &BucketTable, now: Nanos) -> Vec<Holding> {
+        let mut holdings = Vec::with_capacity(self.records.len());
+        for record in self.records.values_mut() {
+            record.asked = None;
+            holdings.push(record.holding(table, now));
+        }
+        holdings
+    }
+
+    /// The stream ended.
+    pub fn disconnected(&mut self, table: &BucketTable, now: Nanos) {
+        let Some(stream) = self.stream.take() else { return };
+        if !stream.welcome {
+            // It was not heard: from now on this data plane makes its share of tokens again, if it did before.
+            self.alone_from = self.alone_from.max(now);
+        }
+        table.set_terms(Terms { alone_from: self.alone_from, ..table.terms() });
+    }
+
+    /// Everything goes back: the last thing to say before the data plane stops. `None`: there is nobody to say it to.
+    pub fn leave(&mut self, table: &BucketTable, now: Nanos) -> Option<Request> {
+        self.stream.as_ref().filter(|stream| stream.welcome)?;
+        let keys: Vec<u64> = self.records.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.give_back(key, table, now, |_| 0.0, true));
+        let (seq, acked) = self.stream.as_mut()?.send(now);
+        let returns = std::mem::take(&mut self.returns);
+        Some(Request { seq, acked, join: None, asks: Vec::new(), returns, leaving: true })
+    }
+
+    fn welcomed(&mut self, welcome: Welcome) {
+        self.epoch = welcome.epoch;
+        (self.lease_ns, self.renew_ns) = (welcome.lease_ns, welcome.renew_ns);
+        if let Some(stream) = &mut self.stream {
+            stream.welcome = true;
+        }
+    }
+}
+
+/// Nanoseconds until so many tokens have been made; long, where that is never.
+fn until_full(missing: f64, rate_per_sec: f64) -> u64 {
+    let seconds = if rate_per_sec > 0.0 { (missing / rate_per_sec).clamp(0.01, 3600.0) } else { 3600.0 };
+    (seconds * 1e9) as u64
+}

@@ -1,0 +1,79 @@
+//! Which clients are known not to be free: a table of bits that any thread reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Cells of the table, a number both planes agree on.
+const CELLS: usize = 1 << 20;
+
+/// One bit for each cell of clients. 128 KiB.
+#[derive(Debug)]
+pub struct MarkBits(Box<[AtomicU64]>);
+
+impl Default for MarkBits {
+    fn default() -> Self {
+        Self((0..CELLS / 64).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl MarkBits {
+    /// Whether a client may not be free.
+    pub fn contains(&self, key: u64) -> bool {
+        let cell = cell(key);
+        self.0[cell as usize / 64].load(Relaxed) >> (cell % 64) & 1 == 1
+    }
+
+    pub(super) fn clear_all(&self) {
+        self.0.iter().for_each(|word| word.store(0, Relaxed));
+    }
+
+    /// A cell beyond the table is nobody's.
+    pub(super) fn set(&self, cell: u32, marked: bool) {
+        let Some(word) = self.0.get(cell as usize / 64) else { return };
+        let bit = 1 << (cell % 64);
+        if marked {
+            word.fetch_or(bit, Relaxed)
+        } else {
+            word.fetch_and(!bit, Relaxed)
+        };
+    }
+}
+
+/// The cell of a client: the upper bits of its key.
+fn cell(key: u64) -> u32 {
+    (key >> SHIFT) as u32
+}
+
+const SHIFT: u32 = 64 - CELLS.trailing_zeros();
+
+/// The keys of a cell's clients.
+pub(super) fn keys_of(cell: u32) -> std::ops::RangeInclusive<u64> {
+    let first = u64::from(cell) << SHIFT;
+    first..=first | ((1 << SHIFT) - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_all_its_clients() {
+        let marks = MarkBits::default();
+        let key = 0xabcd_ef01_2345_6789;
+        marks.set(cell(key), true);
+        assert!(marks.contains(key) && keys_of(cell(key)).contains(&key));
+        assert!(keys_of(cell(key)).all_in_one_cell() && !marks.contains(key ^ 1 << 63));
+        marks.set(cell(key), false);
+        marks.set(u32::MAX, true);
+        assert!(!marks.contains(key));
+    }
+
+    trait AllInOneCell {
+        fn all_in_one_cell(&self) -> bool;
+    }
+
+    impl AllInOneCell for std::ops::RangeInclusive<u64> {
+        fn all_in_one_cell(&self) -> bool {
+            cell(*self.start()) == cell(*self.end()) && cell(*self.start()) != cell(self.end().wrapping_add(1))
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A data plane without sockets: its bucket table, its lease, and the requests that wait.
+
+use std::sync::Arc;
+
+use balancer_proto::v1::{LeaseRequest, LeaseResponse};
+use dataplane::{
+    clock::Nanos,
+    lease::{Lease, MarkBits, PATIENCE_NS, Signal, message::LeaseClient},
+    limiter::{BucketTable, LimitKind, Need},
+};
+
+use crate::world::Client;
+
+/// A data plane.
+pub struct Replica {
+    pub id: String,
+    /// What its clock says when the world's says 0.
+    offset_ns: u64,
+    pub table: BucketTable,
+    pub lease: Lease,
+    marks: Arc<MarkBits>,
+    waiting: Vec<Waiting>,
+    /// Tokens of its standing share that were spent, and nobody has been told.
+    pub untold: bool,
+}
+
+struct Waiting {
+    client: usize,
+    until: Nanos,
+}
+
+impl Replica {
+    pub fn new(id: String, incarnation: u64, share: f64, offset_ns: u64, now_ns: u64) -> Self {
+        let (table, marks) = (BucketTable::new(64), Arc::new(MarkBits::default()));
+        let now = Nanos(now_ns + offset_ns);
+        let lease = Lease::new(id.clone(), incarnation, share, marks.clone(), &table, now);
+        Self { id, offset_ns, table, lease, marks, waiting: Vec::new(), untold: false }
+    }
+
+    fn now(&self, now_ns: u64) -> Nanos {
+        Nanos((now_ns + self.offset_ns) & !7)
+    }
+
+    /// One request of a client; says whether it was admitted. One that waits is decided later.
+    pub fn request(&mut self, index: usize, client: &Client, now_ns: u64) -> bool {
+        let now = self.now(now_ns);
+        let (admitted, waits) = self.take(client, now);
+        if waits {
+            self.waiting.push(Waiting { client: index, until: now.plus(PATIENCE_NS) });
+        }
+        admitted
+    }
+
+    /// Whether a token was taken, and whether to wait for one.
+    fn take(&mut self, client: &Client, now: Nanos) -> (bool, bool) {
+        let marks = self.marks.clone();
+        let taken =
+            self.table.take_shared(client.key, &client.limit, LimitKind::Client, now, || marks.contains(client.key));
+        let first = if let Need::First(tokens) = taken.need { Some(tokens) } else { None };
+        self.untold |= first.is_some() && taken.decision.admitted;
+        let signals = matches!(taken.need, Need::First(_) | Need::Ask | Need::AskAndWait);
+        let signal = Signal {
+            client: LeaseClient { key: client.key, limit: client.limit, revision: 1 },
+            bucket: client.key,
+            kind: LimitKind::Client,
+            first,
+        };
+        let in_vain = signals && self.lease.heard(&signal, &self.table, now);
+        if taken.decision.admitted || taken.need == Need::Nothing {
+            return (taken.decision.admitted, false);
+        }
+        if in_vain {
+            // Once more: the standing share decides.
+            let again = self.table.take_shared(client.key, &client.limit, LimitKind::Client, now, || true);
+            self.untold |= again.decision.admitted;
+            return (again.decision.admitted, false);
+        }
+        (false, true)
+    }
+
+    /// Decides about those who waited and have an answer, or have waited long enough. Calls `admitted` for each client.
+    pub fn decide(&mut self, answered: &[u64], clients: &[Client], now_ns: u64, mut admitted: impl FnMut(usize)) {
+        let now = self.now(now_ns);
+        for waiting in std::mem::take(&mut self.waiting) {
+            let client = &clients[waiting.client];
+            let late = waiting.until <= now;
+            if !late && !answered.contains(&client.key) {
+                self.waiting.push(waiting);
+                continue;
+            }
+            if late {
+                self.table.give_up(client.key, LimitKind::Client);
+            }
+            let taken = self.table.take_shared(client.key, &client.limit, LimitKind::Client, now, || true);
+            if taken.decision.admitted {
+                self.untold |= late;
+                admitted(waiting.client);
+            }
+        }
+    }
+
+    pub fn tick(&mut self, now_ns: u64) -> Result<Vec<u64>, dataplane::lease::Fault> {
+        self.lease.tick(&self.table, self.now(now_ns))
+    }
+
+    pub fn outgoing(&mut self, now_ns: u64) -> Option<LeaseRequest> {
+        let request = self.lease.request(&self.table, self.now(now_ns))?;
+        self.untold &= request.asks.is_empty();
+        Some(request.into())
+    }
+
+    pub fn begin_stream(&mut self, now_ns: u64) -> LeaseRequest {
+        self.lease.begin_stream(&self.table, self.now(now_ns)).into()
+    }
+
+    pub fn leave(&mut self, now_ns: u64) -> Option<LeaseRequest> {
+        Some(self.lease.leave(&self.table, self.now(now_ns))?.into())
+    }
+
+    pub fn disconnected(&mut self, now_ns: u64) {
+        self.lease.disconnected(&self.table, self.now(now_ns));
+    }
+
+    /// The clients that have an answer; an error ends the stream.
+    pub fn receive(&mut self, response: LeaseResponse, now_ns: u64) -> Result<Vec<u64>, String> {
+        let response = response.try_into().map_err(|refusal: dataplane::Refusal| refusal.to_string())?;
+        self.lease.receive(response, &self.table, self.now(now_ns)).map_err(|fault| fault.to_string())
+    }
+}

@@ -1,0 +1,391 @@
+//! The ledger, data planes, and the network between them, in virtual time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use balancer_proto::v1::{LeaseRequest, LeaseResponse};
+use controlplane::ledger::{Ledger, MemberId, Timing};
+use dataplane::limit::Limit;
+use fastrand::Rng;
+
+use crate::replica::Replica;
+
+/// Virtual time moves in steps of this.
+pub const STEP_NS: u64 = 1_000_000;
+
+/// A client, and what one bucket would say.
+pub struct Client {
+    pub key: u64,
+    pub limit: Limit,
+    /// What one bucket for all would hold.
+    tokens: f64,
+    at_ns: u64,
+    pub admitted: u64,
+}
+
+impl Client {
+    pub fn new(number: u64, capacity: f64, rate_per_sec: f64) -> Self {
+        let key = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Self { key, limit: Limit::new(capacity, rate_per_sec).unwrap(), tokens: capacity, at_ns: 0, admitted: 0 }
+    }
+
+    /// A request was admitted somewhere: in every window at most capacity + rate x window may be.
+    fn admit(&mut self, now_ns: u64) {
+        let gained = (now_ns - self.at_ns) as f64 / 1e9 * self.limit.rate_per_sec();
+        self.tokens = (self.tokens + gained).min(self.limit.capacity()) - 1.0;
+        self.at_ns = now_ns;
+        self.admitted += 1;
+    }
+
+    /// Tokens admitted beyond what one bucket would have.
+    pub fn excess(&self) -> f64 {
+        -self.tokens
+    }
+}
+
+/// What is on its way.
+enum Message {
+    Request(LeaseRequest),
+    Response(Box<LeaseResponse>),
+    /// The stream's end.
+    End,
+}
+
+/// One direction of a stream.
+#[derive(Default)]
+struct Queue(VecDeque<(u64, Message)>);
+
+/// A stream between a data plane and the ledger.
+#[derive(Default)]
+struct Link {
+    up: Queue,
+    down: Queue,
+    /// The ledger's end of it.
+    member: Option<MemberId>,
+    /// The data plane's end stands.
+    open: bool,
+    /// Nothing gets through until then.
+    cut_until_ns: u64,
+    /// When the data plane tries again.
+    retry_at_ns: u64,
+}
+
+/// How the network behaves.
+#[derive(Clone, Copy)]
+pub struct Weather {
+    pub delay_ns: u64,
+    /// One message in so many is lost, doubled or overtaken; 0: none.
+    pub mishap: u32,
+}
+
+/// Everything.
+pub struct World {
+    pub rng: Rng,
+    pub now_ns: u64,
+    pub weather: Weather,
+    pub clients: Vec<Client>,
+    pub replicas: Vec<Replica>,
+    links: Vec<Link>,
+    ledger: Option<(Ledger, u64)>,
+    epoch: u64,
+    /// What the database knows of data planes.
+    memory: BTreeSet<String>,
+    shares: BTreeMap<String, f64>,
+    names: u64,
+    /// Worst of all clients so far, and what it was about.
+    pub worst: f64,
+}
+
+impl World {
+    pub fn new(seed: u64, weather: Weather, clients: Vec<Client>) -> Self {
+        let mut world = Self {
+            rng: Rng::with_seed(seed),
+            now_ns: 0,
+            weather,
+            clients,
+            replicas: Vec::new(),
+            links: Vec::new(),
+            ledger: None,
+            epoch: 0,
+            memory: BTreeSet::new(),
+            shares: BTreeMap::new(),
+            names: 0,
+            worst: 0.0,
+        };
+        world.start_ledger();
+        world
+    }
+
+    pub fn start_ledger(&mut self) {
+        self.epoch += 1;
+        let ledger = Ledger::new(Timing::default(), self.epoch, self.memory.iter().cloned());
+        self.ledger = Some((ledger, self.now_ns));
+    }
+
+    pub fn crash_ledger(&mut self) {
+        self.ledger = None;
+        (0..self.links.len()).for_each(|index| self.end_from_ledger(index));
+    }
+
+    pub fn ledger_is_up(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    pub fn add_replica(&mut self) -> usize {
+        self.names += 1;
+        let id = format!("replica-{}", self.names);
+        self.enter(id)
+    }
+
+    fn enter(&mut self, id: String) -> usize {
+        let (incarnation, offset) = (self.rng.u64(1..), self.rng.u64(0..1 << 40));
+        let share = self.shares.get(&id).copied().unwrap_or(0.0);
+        self.replicas.push(Replica::new(id, incarnation, share, offset, self.now_ns));
+        self.links.push(Link::default());
+        self.replicas.len() - 1
+    }
+
+    /// The process is gone; its kernel says so to the other side.
+    pub fn crash_replica(&mut self, index: usize) -> String {
+        let replica = self.replicas.remove(index);
+        let link = self.links.remove(index);
+        if let (Some(id), Some((ledger, _))) = (link.member, &mut self.ledger) {
+            ledger.disconnected(id);
+        }
+        replica.id
+    }
+
+    /// It comes back with the state it had saved.
+    pub fn revive(&mut self, id: String) {
+        self.enter(id);
+    }
+
+    /// It stops as it should: what is on its way arrives.
+    pub fn stop_replica(&mut self, index: usize) {
+        let now = self.now_ns;
+        let request = self.replicas[index].leave(now);
+        while let Some((_, message)) = self.links[index].up.0.pop_front() {
+            self.arrive_up(index, message);
+        }
+        if let Some(request) = request {
+            self.arrive_up(index, Message::Request(request));
+        }
+        self.crash_replica(index);
+    }
+
+    pub fn cut(&mut self, index: usize, for_ns: u64) {
+        self.links[index].cut_until_ns = self.now_ns + for_ns;
+    }
+
+    pub fn is_cut(&self, index: usize) -> bool {
+        self.links[index].cut_until_ns > self.now_ns
+    }
+
+    /// Whether the data plane has its lease and the ledger is there.
+    pub fn is_settled(&self, index: usize) -> bool {
+        self.replicas[index].lease.is_welcome() && !self.is_cut(index) && self.ledger.is_some()
+    }
+
+    /// The stream breaks for both sides.
+    pub fn break_stream(&mut self, index: usize) {
+        self.end_from_ledger(index);
+        self.end_from_replica(index);
+    }
+
+    pub fn request(&mut self, replica: usize, client: usize) -> bool {
+        let now = self.now_ns;
+        let admitted = self.replicas[replica].request(client, &self.clients[client], now);
+        if admitted {
+            self.admit(client);
+        }
+        admitted
+    }
+
+    fn admit(&mut self, client: usize) {
+        let now = self.now_ns;
+        self.clients[client].admit(now);
+        self.worst = self.worst.max(self.clients[client].excess());
+    }
+
+    /// A step of time.
+    pub fn step(&mut self) {
+        self.now_ns += STEP_NS;
+        for index in 0..self.replicas.len() {
+            self.deliver(index);
+            self.tick_replica(index);
+        }
+        self.tick_ledger();
+    }
+
+    fn tick_replica(&mut self, index: usize) {
+        let now = self.now_ns;
+        if !self.links[index].open && self.links[index].retry_at_ns <= now {
+            self.connect(index);
+        }
+        match self.replicas[index].tick(now) {
+            Ok(in_vain) => self.decide(index, &in_vain),
+            Err(_) => {
+                self.end_from_replica(index);
+                self.decide(index, &[]);
+            }
+        }
+        if self.links[index].open
+            && let Some(request) = self.replicas[index].outgoing(now)
+        {
+            self.send_up(index, Message::Request(request));
+        }
+    }
+
+    fn connect(&mut self, index: usize) {
+        if self.is_cut(index) || self.ledger.is_none() {
+            self.links[index].retry_at_ns = self.now_ns + self.rng.u64(10_000_000..500_000_000);
+            return;
+        }
+        let request = self.replicas[index].begin_stream(self.now_ns);
+        let link = &mut self.links[index];
+        (link.open, link.member) = (true, None);
+        link.up.0.clear();
+        link.down.0.clear();
+        self.send_up(index, Message::Request(request));
+    }
+
+    fn tick_ledger(&mut self) {
+        let Some((ledger, started)) = &mut self.ledger else { return };
+        let now = Duration::from_nanos(self.now_ns - *started);
+        ledger.tick(now);
+        let names = ledger.to_remember();
+        if names != self.memory && self.rng.u8(..) < 60 {
+            self.memory.clone_from(&names);
+        }
+        ledger.remembered(&self.memory);
+        for index in 0..self.links.len() {
+            let Some(member) = self.links[index].member else { continue };
+            let Some((ledger, _)) = &mut self.ledger else { return };
+            if !ledger.serves(member) {
+                self.end_from_ledger(index);
+                continue;
+            }
+            if let Some(response) = ledger.response(member, now) {
+                self.send_down(index, Message::Response(Box::new(response.into())));
+            }
+        }
+    }
+
+    fn end_from_ledger(&mut self, index: usize) {
+        if let (Some(id), Some((ledger, _))) = (self.links[index].member.take(), &mut self.ledger) {
+            ledger.disconnected(id);
+        }
+        self.send_down(index, Message::End);
+    }
+
+    fn end_from_replica(&mut self, index: usize) {
+        if !self.links[index].open {
+            return;
+        }
+        self.links[index].open = false;
+        self.links[index].retry_at_ns = self.now_ns + self.rng.u64(1_000_000..200_000_000);
+        self.replicas[index].disconnected(self.now_ns);
+        let (id, share) = (self.replicas[index].id.clone(), self.replicas[index].table.terms().share);
+        self.shares.insert(id, share);
+        self.send_up(index, Message::End);
+    }
+
+    fn send_up(&mut self, index: usize, message: Message) {
+        let at = self.arrival();
+        let mishap = self.mishap();
+        self.links[index].up.push(at, message, mishap);
+    }
+
+    fn send_down(&mut self, index: usize, message: Message) {
+        let at = self.arrival();
+        let mishap = self.mishap();
+        self.links[index].down.push(at, message, mishap);
+    }
+
+    fn arrival(&mut self) -> u64 {
+        self.now_ns + self.rng.u64(0..=self.weather.delay_ns)
+    }
+
+    fn mishap(&mut self) -> Option<u8> {
+        let strikes = self.weather.mishap > 0 && self.rng.u32(0..self.weather.mishap) == 0;
+        strikes.then(|| self.rng.u8(0..3))
+    }
+
+    fn deliver(&mut self, index: usize) {
+        while !self.is_cut(index) {
+            let now = self.now_ns;
+            if let Some(message) = self.links[index].up.due(now) {
+                self.arrive_up(index, message);
+            } else if let Some(message) = self.links[index].down.due(now) {
+                self.arrive_down(index, message);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn arrive_up(&mut self, index: usize, message: Message) {
+        let Some((ledger, started)) = &mut self.ledger else { return };
+        let now = Duration::from_nanos(self.now_ns - *started);
+        let link = &mut self.links[index];
+        let received = match message {
+            Message::Request(request) => match (request.join.clone(), link.member) {
+                (Some(join), None) if request.seq == 1 => {
+                    link.member = Some(ledger.join(join.try_into().unwrap(), now));
+                    Ok(())
+                }
+                (None, Some(id)) => ledger.receive(id, request.try_into().unwrap(), now).map_err(|_| ()),
+                _ => Err(()),
+            },
+            Message::Response(_) | Message::End => Err(()),
+        };
+        if received.is_err() {
+            self.end_from_ledger(index);
+        }
+    }
+
+    fn arrive_down(&mut self, index: usize, message: Message) {
+        if !self.links[index].open {
+            return;
+        }
+        let received = match message {
+            Message::Response(response) => self.replicas[index].receive(*response, self.now_ns).ok(),
+            Message::Request(_) | Message::End => None,
+        };
+        match received {
+            Some(answered) => self.decide(index, &answered),
+            None => self.end_from_replica(index),
+        }
+    }
+
+    fn decide(&mut self, index: usize, answered: &[u64]) {
+        let mut admitted = Vec::new();
+        self.replicas[index].decide(answered, &self.clients, self.now_ns, |client| admitted.push(client));
+        admitted.into_iter().for_each(|client| self.admit(client));
+    }
+}
+
+impl Queue {
+    fn push(&mut self, at: u64, message: Message, mishap: Option<u8>) {
+        // A stream keeps its order, but for mishaps: then its ends must notice.
+        let at = self.0.back().map_or(at, |(last, _)| at.max(*last));
+        match (mishap, &message) {
+            (Some(0), Message::Request(_) | Message::Response(_)) => return,
+            (Some(1), Message::Request(request)) => self.0.push_back((at, Message::Request(request.clone()))),
+            (Some(1), Message::Response(response)) => self.0.push_back((at, Message::Response(response.clone()))),
+            (Some(2), Message::Request(_) | Message::Response(_)) => {
+                let place = self.0.len().saturating_sub(1);
+                self.0.insert(place, (at, message));
+                return;
+            }
+            _ => {}
+        }
+        self.0.push_back((at, message));
+    }
+
+    fn due(&mut self, now: u64) -> Option<Message> {
+        self.0.front().is_some_and(|(at, _)| *at <= now).then(|| self.0.pop_front().unwrap().1)
+    }
+}
