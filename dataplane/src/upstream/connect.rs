@@ -3,8 +3,6 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::uri::Authority;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -12,7 +10,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{BackendStream, Io, Upstream};
+use super::{BackendStream, Upstream};
 use crate::{
     backend_tls::{BackendTls, server_name},
     clock,
@@ -44,18 +42,9 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Largest head of a response, in bytes, and hyper's read buffer for it.
-const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
-
 /// Opens a connection for HTTP/1.1.
 pub(crate) async fn connect(backend: &Backend, tls: &BackendTls, limit: Duration) -> Result<Upstream, ConnectError> {
-    let stream = open(backend, tls.offering_http1(), limit).await?;
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    Ok(Upstream { sender, io: Io { connection: Box::new(connection), finished: false } })
+    Ok(Upstream::new(open(backend, tls.offering_http1(), limit).await?))
 }
 
 /// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so; all within `limit`.
