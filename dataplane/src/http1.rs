@@ -24,7 +24,7 @@ mod tests;
 
 pub use body::{Body, Form, Taken};
 pub(crate) use chars::is_target;
-pub(crate) use chunked::may_trail;
+pub(crate) use chunked::{ANY_TRAILER, may_trail};
 pub(crate) use date::HttpDate;
 pub use fault::Fault;
 pub(crate) use field::put_field;

@@ -2,7 +2,6 @@
 //! for them, and no other.
 
 mod connect;
-#[allow(dead_code, unused_imports, reason = "requests do not take this way yet")]
 mod h2;
 mod idle;
 mod stream;
@@ -16,6 +15,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use connect::{ConnectError, connect};
+pub(crate) use h2::{Destination, Http2Pool};
 pub(crate) use idle::IdlePool;
 pub(crate) use stream::BackendStream;
 
@@ -97,6 +97,11 @@ impl Upstream {
     /// Reads more; 0: the backend has closed its side.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<usize>> {
         self.held.poll_fill(cx, &mut self.stream, buffers, self.most_held)
+    }
+
+    /// Whether the backend sends trailers that it has not announced: in HTTP/2 nobody does.
+    pub(crate) fn announces_no_trailers(&self) -> bool {
+        matches!(self.stream, BackendStream::Translated(_))
     }
 
     /// After 101: the stream, and what was read beyond the head.

@@ -184,10 +184,13 @@ impl Chunked {
     }
 }
 
+/// Announces whatever may be a trailer: of those who need not announce any.
+pub(crate) const ANY_TRAILER: &[u8] = b"*";
+
 /// Whether a trailer may be passed on where these are `announced`.
 pub(crate) fn may_trail(name: &[u8], announced: &[u8]) -> bool {
     let mut announced = announced.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    announced.any(|known| known.eq_ignore_ascii_case(name)) && !decides(name)
+    announced.any(|known| known == ANY_TRAILER || known.eq_ignore_ascii_case(name)) && !decides(name)
 }
 
 /// Whether a field decides about the message and so must not come late (RFC 9110 section 6.5.1).

@@ -12,7 +12,7 @@ use super::{
     outgoing::Outgoing,
 };
 use crate::{
-    http1::{Body, Fault, Form, Name, ResponseHead},
+    http1::{ANY_TRAILER, Body, Fault, Form, Name, ResponseHead},
     pool::InFlight,
     server::{Deadline, Worker},
     traffic::Failure,
@@ -74,6 +74,9 @@ impl Exchange {
         let mut body = Body::of_response(head.framing, caller.form());
         if caller.takes_trailers() {
             upstream.fields().all(Name::Trailer).for_each(|names| body.announce(names));
+            if upstream.announces_no_trailers() {
+                body.announce(ANY_TRAILER);
+            }
         }
         upstream.held.consume(head.length);
         outgoing.settle(&worker.buffers);

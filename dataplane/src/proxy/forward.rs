@@ -25,7 +25,7 @@ use crate::{
     server::{Deadline, Worker},
     snapshot::Snapshot,
     traffic::Failure,
-    upstream::{self, ConnectError, NoHead, Upstream},
+    upstream::{self, ConnectError, Destination, NoHead, Upstream},
 };
 
 /// Most backends one request is tried on.
@@ -114,7 +114,7 @@ impl Forward<'_> {
     /// Sends the request to one backend, on an idle connection if there is one.
     async fn try_backend<C: Caller>(
         &self,
-        backend: &Backend,
+        backend: &Arc<Backend>,
         outgoing: &mut Outgoing,
         caller: &mut C,
     ) -> Result<Answered, Failed> {
@@ -129,8 +129,7 @@ impl Forward<'_> {
             }
         }
         // Boxed: most requests find an idle connection, and should not carry the room for a new one.
-        let (tls, patience) = (&self.snapshot.backend_tls, self.worker.options.connect_timeout);
-        let connecting = Box::pin(upstream::connect(backend, tls, patience));
+        let connecting = Box::pin(upstream::connect(&self.worker.http2, self.destination(backend), outgoing.websocket));
         match connecting.await {
             Ok(fresh) => {
                 backend.state.connected(clock::now());
@@ -138,6 +137,11 @@ impl Forward<'_> {
             }
             Err(error) => Err(connect_failed(backend, &error)),
         }
+    }
+
+    fn destination(&self, backend: &Arc<Backend>) -> Destination {
+        let (tls, limit) = (self.snapshot.backend_tls.clone(), self.worker.options.connect_timeout);
+        Destination { backend: backend.clone(), tls, limit }
     }
 
     /// Sends the request on a connection and waits for the head of the answer.

@@ -25,13 +25,15 @@ use super::{
     tls::Certificates,
 };
 use crate::{
+    backend_tls::BackendTls,
     buffers::Buffers,
     clock::{self, Nanos},
     http1::{Head, HttpDate},
     proxy::{self, ProxyOptions, RetryBudget},
+    pool::Scheme,
     shared::Shared,
     snapshot::Snapshot,
-    upstream::{IdlePool, Upstream},
+    upstream::{Http2Pool, IdlePool, Upstream},
 };
 
 /// On shutdown an idle connection stays open this long: a request that is on its way gets an answer, which says that
@@ -87,6 +89,10 @@ pub(crate) struct Worker {
     noticed: Cell<bool>,
     snapshot: RefCell<Option<LocalSnapshot>>,
     idle: RefCell<IdlePool>,
+    /// Connections to backends that requests share.
+    pub(crate) http2: Rc<Http2Pool>,
+    /// By whom idle connections were verified.
+    backend_tls: RefCell<Option<BackendTls>>,
     random: Cell<u64>,
     tasks: TaskTracker,
 }
@@ -137,6 +143,8 @@ impl Worker {
             noticed: Cell::new(false),
             snapshot: RefCell::default(),
             idle,
+            http2: Rc::default(),
+            backend_tls: RefCell::default(),
             random: Cell::new(fastrand::u64(..)),
             tasks: TaskTracker::new(),
         }
@@ -225,7 +233,21 @@ impl Worker {
         }
         let idle_ns = u64::try_from(self.options.upstream_idle_timeout.as_nanos()).unwrap_or(u64::MAX);
         let known = |id| snapshot.pool.backends().iter().any(|b| b.id == id);
-        self.idle.borrow_mut().sweep(Nanos(now.0.saturating_sub(idle_ns)), known);
+        let deadline = Nanos(now.0.saturating_sub(idle_ns));
+        self.forget_unverified(&snapshot);
+        self.idle.borrow_mut().sweep(deadline, known);
+        self.http2.sweep(deadline, known);
+    }
+}
+
+impl Worker {
+    /// Backends must be verified anew where others are to be believed from now on.
+    fn forget_unverified(&self, snapshot: &Snapshot) {
+        let before = self.backend_tls.replace(Some(snapshot.backend_tls.clone()));
+        if before.is_some_and(|before| !before.is_same(&snapshot.backend_tls)) {
+            let over_tls = snapshot.pool.backends().iter().filter(|backend| backend.scheme == Scheme::Https);
+            over_tls.for_each(|backend| self.forget_idle(backend.id));
+        }
     }
 }
 

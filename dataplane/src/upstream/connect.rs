@@ -1,6 +1,6 @@
 //! Opening a connection to a backend.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc};
 
 use http::uri::Authority;
 use rustix::io::Errno;
@@ -10,12 +10,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{BackendStream, Upstream};
-use crate::{
-    backend_tls::{BackendTls, server_name},
-    clock,
-    pool::{Backend, Scheme},
+use super::{
+    BackendStream, Upstream,
+    h2::{Destination, Http2Pool, Translated, Way},
+    stream::Transport,
 };
+use crate::{backend_tls::server_name, clock, pool::Scheme};
 
 /// Why there is no connection.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -42,23 +42,29 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Opens a connection for HTTP/1.1.
-pub(crate) async fn connect(backend: &Backend, tls: &BackendTls, limit: Duration) -> Result<Upstream, ConnectError> {
-    Ok(Upstream::new(open(backend, tls.offering_http1(), limit).await?))
+/// Finds a way to a backend for one request: a connection of its own, or a place on a shared one. To become a
+/// WebSocket it needs HTTP/1.1.
+pub(crate) async fn connect(pool: &Rc<Http2Pool>, to: Destination, websocket: bool) -> Result<Upstream, ConnectError> {
+    let stream = match to.backend.scheme {
+        Scheme::Http => Way::Http1(open(&to, to.tls.offering_http1()).await?),
+        Scheme::Https if websocket => Way::Http1(open(&to, to.tls.offering_http1()).await?),
+        Scheme::Https | Scheme::H2c => pool.way(&to).await?,
+    };
+    Ok(Upstream::new(match stream {
+        Way::Http1(transport) => BackendStream::Direct(transport),
+        Way::Http2(lease) => BackendStream::Translated(Box::new(Translated::new(pool.clone(), to, lease))),
+    }))
 }
 
-/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so; all within `limit`.
-pub(crate) async fn open(
-    backend: &Backend,
-    tls: &TlsConnector,
-    limit: Duration,
-) -> Result<BackendStream, ConnectError> {
-    let opened = timeout(limit, async {
+/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so; all within the limit.
+pub(super) async fn open(to: &Destination, tls: &TlsConnector) -> Result<Transport, ConnectError> {
+    let backend = &to.backend;
+    let opened = timeout(to.limit, async {
         let stream = open_plain(&backend.authority).await?;
         // A failure costs latency, not correctness.
         let _ = stream.set_nodelay(true);
         match backend.scheme {
-            Scheme::Http | Scheme::H2c => Ok(BackendStream::Plain(stream)),
+            Scheme::Http | Scheme::H2c => Ok(Transport::Plain(stream)),
             Scheme::Https => secure(&backend.authority, tls, stream).await,
         }
     });
@@ -71,11 +77,11 @@ pub(crate) async fn open(
     opened
 }
 
-async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<BackendStream, ConnectError> {
+async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<Transport, ConnectError> {
     // It was looked at when the pool came.
     let name = server_name(authority).ok_or_else(|| tls_fault(io::ErrorKind::InvalidInput.into()))?;
     let secured = tls.connect(name, stream).await.map_err(tls_fault)?;
-    Ok(BackendStream::Tls(Box::new(secured)))
+    Ok(Transport::Tls(Box::new(secured)))
 }
 
 fn tls_fault(error: io::Error) -> ConnectError {

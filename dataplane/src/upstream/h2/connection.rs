@@ -22,7 +22,7 @@ use tokio::{
 use super::Destination;
 use crate::{
     clock::{self, Nanos},
-    upstream::{BackendStream, ConnectError},
+    upstream::{ConnectError, stream::Transport},
 };
 
 /// Largest head of an answer, bytes.
@@ -63,7 +63,7 @@ pub(crate) struct Lease {
 
 impl Connection {
     /// Begins to speak HTTP/2.
-    pub(super) async fn start(stream: BackendStream, to: Destination) -> Result<Self, ConnectError> {
+    pub(super) async fn start(stream: Transport, to: Destination) -> Result<Self, ConnectError> {
         // Where the system does not know it, the requests' own time-outs have to do.
         let _ = SockRef::from(stream.socket()).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         let begun = Builder::new()
@@ -131,7 +131,7 @@ impl Drop for Lease {
     }
 }
 
-async fn drive(mut connection: h2::client::Connection<BackendStream, Bytes>, life: Rc<Life>) {
+async fn drive(mut connection: h2::client::Connection<Transport, Bytes>, life: Rc<Life>) {
     let pings = connection.ping_pong();
     tokio::select! {
         ended = connection => if let Err(error) = ended {

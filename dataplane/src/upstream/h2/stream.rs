@@ -149,11 +149,6 @@ impl Http2Stream {
         Ok(())
     }
 
-    /// Whether the request was sent to its end.
-    pub(crate) fn is_sent(&self) -> bool {
-        self.upload.is_none()
-    }
-
     /// The head of an answer before the answer, such as 103.
     pub(crate) fn poll_informational(&mut self, cx: &mut Context<'_>) -> Poll<Option<Response<()>>> {
         match &mut self.answer {
