@@ -8,4 +8,4 @@ mod settings;
 
 pub(crate) use backend::{backend, backend_change, backend_key, backend_spec, backend_status, health, pool};
 pub(crate) use limit::{client_id, limit, new_limit, partial_limit};
-pub(crate) use settings::settings;
+pub(crate) use settings::{limit_scope, settings};

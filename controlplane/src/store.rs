@@ -5,7 +5,9 @@
 //! databases implement.
 
 mod backends;
+mod candidate;
 mod config;
+mod epochs;
 mod error;
 mod history;
 mod legacy;
@@ -28,7 +30,9 @@ use postgres::Postgres;
 use rows::{Operation, Rows, Written};
 use sqlite::Sqlite;
 
+pub use candidate::Candidate;
 pub use config::{DatabaseConfig, PostgresConfig, TlsMode};
+pub use epochs::Epoch;
 pub use error::StoreError;
 pub use types::{Changes, Loaded, Origin, Reconciled, Touched};
 
