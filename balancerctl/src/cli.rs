@@ -24,7 +24,14 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
     /// Control plane to talk to.
-    #[arg(long, global = true, env = "BALANCER_ENDPOINT", default_value = "http://127.0.0.1:9090", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "BALANCER_ENDPOINT",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9090",
+        value_name = "URL"
+    )]
     pub(crate) endpoint: String,
     /// Token of the control plane's admin port, if it has one.
     #[arg(long, global = true, env = "BALANCER_TOKEN", hide_env_values = true)]
