@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
-    commands::{backends::BackendsCommand, limits::LimitsCommand, top::TopArgs},
+    commands::{backends::BackendsCommand, explain::ExplainArgs, limits::LimitsCommand, top::TopArgs},
     output::Format,
 };
 
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     /// The backends that requests are balanced over.
     #[command(subcommand)]
     Backends(BackendsCommand),
+    /// One client: which limit applies, who holds which of its tokens, why a request would be refused now.
+    Explain(ExplainArgs),
     /// The control plane, its data planes and its backends, once.
     Status,
     /// The same, live, with rates; Ctrl-C ends it.

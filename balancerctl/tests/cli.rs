@@ -58,6 +58,7 @@ fn wrong_usage_exits_2() {
         &["limits", "import", "a.csv", "--batch-size", "5001"],
         &["backends", "add", "http://a", "--weight", "0"],
         &["status", "-o", "xml"],
+        &["explain"],
         &["top", "--interval", "1ms"],
         &["completions", "tcsh"],
         &["nonsense"],
