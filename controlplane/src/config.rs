@@ -5,6 +5,7 @@
 
 mod admin;
 mod admin_tls;
+mod advertise;
 mod args;
 mod backends;
 mod database;

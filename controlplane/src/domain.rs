@@ -10,7 +10,7 @@ pub use backend::{AdminState, Backend, BackendChange, BackendKey, BackendSpec, H
 pub use backend_ca::BackendCa;
 pub use backend_url::{BackendUrl, Scheme};
 pub use limit::{ClientId, Limit, StoredLimit};
-pub use settings::{ClientRules, DefaultLimit, Settings, Strategy};
+pub use settings::{ClientRules, DefaultLimit, LimitScope, Settings, Strategy};
 
 /// A value that a user gave and that cannot be accepted: which field, and what was expected of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,9 @@
 //! databases implement.
 
 mod backends;
+mod candidate;
 mod config;
+mod epochs;
 mod error;
 mod history;
 mod legacy;
@@ -28,7 +30,9 @@ use postgres::Postgres;
 use rows::{Operation, Rows, Written};
 use sqlite::Sqlite;
 
+pub use candidate::Candidate;
 pub use config::{DatabaseConfig, PostgresConfig, TlsMode};
+pub use epochs::Epoch;
 pub use error::StoreError;
 pub use types::{Changes, Loaded, Origin, Reconciled, Touched};
 
@@ -57,7 +61,7 @@ struct Inner {
 }
 
 enum Database {
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
     Sqlite(Sqlite),
 }
 
@@ -83,7 +87,9 @@ impl Store {
         let changed = watch::Sender::new(0);
         let database = match config {
             DatabaseConfig::Sqlite { path } => Database::Sqlite(Sqlite::open(path).await?),
-            DatabaseConfig::Postgres(postgres) => Database::Postgres(Postgres::open(postgres, changed.clone()).await?),
+            DatabaseConfig::Postgres(postgres) => {
+                Database::Postgres(Box::new(Postgres::open(postgres, changed.clone()).await?))
+            }
         };
         let (meta, newest) = database.run(legacy::Begin, Access::Write, OPEN_WITHIN).await?;
         announce(&changed, newest);

@@ -40,6 +40,16 @@ fn validate_checks_and_starts_nothing() {
 }
 
 #[test]
+fn a_key_given_twice_is_named() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("c.yaml"), "admin:\n  port: 1\n  port: 2\n").unwrap();
+    let bad = run(dir.path(), &["--validate", "--config", "c.yaml"]);
+    assert_eq!(bad.status.code(), Some(64));
+    let said = "controlplane: configuration: c.yaml:3: expected each key once, but port is given here again: remove one of them\n";
+    assert_eq!(stderr(&bad), said);
+}
+
+#[test]
 fn exit_codes_say_whose_fault_it_is() {
     let dir = TempDir::new().unwrap();
     assert_eq!(run(dir.path(), &["--no-such-flag"]).status.code(), Some(2));

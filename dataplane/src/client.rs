@@ -18,12 +18,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use ipnet::IpNet;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::address::{Address, AddressText};
 use crate::{
+    http1::Head,
     limit::Limit,
     limiter::LimitKind,
     limits::{Limits, hash::Seeded},
@@ -64,15 +65,9 @@ pub struct Client {
 }
 
 /// Finds the client of a request that came from `peer`. Allocates nothing.
-pub fn identify(
-    rules: &ClientRules,
-    limits: &Limits,
-    default: Option<Limit>,
-    headers: &HeaderMap,
-    peer: SocketAddr,
-) -> Client {
-    let address = forwarded::effective(Address::from(peer), &rules.trusted_proxies, headers);
-    by_header(rules, limits, headers, address)
+pub fn identify(rules: &ClientRules, limits: &Limits, default: Option<Limit>, head: &Head, peer: SocketAddr) -> Client {
+    let address = forwarded::effective(Address::from(peer), &rules.trusted_proxies, head);
+    by_header(rules, limits, head, address)
         .or_else(|| by_address(limits, address))
         .unwrap_or_else(|| anonymous(rules, default, address))
 }
@@ -82,10 +77,10 @@ pub fn client_key(id: &str) -> u64 {
     Seeded.hash_one(id)
 }
 
-fn by_header(rules: &ClientRules, limits: &Limits, headers: &HeaderMap, address: Address) -> Option<Client> {
-    let value = headers.get(rules.header.as_ref()?)?;
-    // Not `to_str`: a client_id may hold letters beyond ASCII.
-    named(limits, std::str::from_utf8(value.as_bytes()).ok()?, address)
+fn by_header(rules: &ClientRules, limits: &Limits, head: &Head, address: Address) -> Option<Client> {
+    let value = head.get(rules.header.as_ref()?.as_str())?;
+    // A client_id may hold letters beyond ASCII.
+    named(limits, std::str::from_utf8(value).ok()?, address)
 }
 
 fn by_address(limits: &Limits, address: Address) -> Option<Client> {

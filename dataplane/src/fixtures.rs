@@ -34,7 +34,7 @@ pub(crate) fn settings() -> wire::Settings {
             trusted_proxies: vec!["10.0.0.0/8".into()],
             ipv6_prefix: 64,
         }),
-        backend_tls: None,
+        ..Default::default()
     }
 }
 

@@ -3,97 +3,105 @@
 //! hyper has checked what RFC 9113 asks; here is checked what HTTP/1.1 asks beyond that, so that no byte of a pseudo
 //! header becomes a line of its own on a backend's connection.
 
-use http::{HeaderValue, Method, Request, Uri, Version, header};
+use http::{Method, header, request::Parts};
 
-use crate::http1::{Fault, is_authority, is_expectation, is_target, names_same_place};
+use crate::http1::{Fault, is_authority, is_expectation, is_target, names_same_place, put_field};
 
-/// Changes target, Host and Cookie to what they are in HTTP/1.1.
-pub fn to_http1<B>(request: &mut Request<B>) -> Result<(), Fault> {
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+/// Writes the head of a request as HTTP/1.1 has it. `has_body` says whether one follows.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn write_head(parts: &Parts, has_body: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Fault::Method);
     }
-    if request.headers().get(header::EXPECT).is_some_and(|value| !is_expectation(value.as_bytes())) {
+    if parts.headers.get(header::EXPECT).is_some_and(|value| !is_expectation(value.as_bytes())) {
         return Err(Fault::Expectation);
     }
-    // hyper has no 100 for HTTP/2, so nothing may wait for one.
-    request.headers_mut().remove(header::EXPECT);
-    check_length(request)?;
-    set_host(request)?;
-    set_target(request)?;
-    join_cookies(request);
-    *request.version_mut() = Version::HTTP_11;
+    let has_length = has_one_length(parts)?;
+    let host = host(parts)?;
+    for part in [parts.method.as_str().as_bytes(), b" ", target(parts)?, b" HTTP/1.1\r\n"] {
+        out.extend_from_slice(part);
+    }
+    put_field(out, "host", host);
+    put_fields(out, parts);
+    if has_body && !has_length {
+        put_field(out, "transfer-encoding", b"chunked");
+    }
+    out.extend_from_slice(b"\r\n");
     Ok(())
 }
 
-/// One Content-Length, of digits: hyper takes it again and again if it says the same.
-fn check_length<B>(request: &Request<B>) -> Result<(), Fault> {
-    let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
+/// Whether there is one Content-Length, of digits: hyper takes it again and again if it says the same.
+fn has_one_length(parts: &Parts) -> Result<bool, Fault> {
+    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
     match (lengths.next(), lengths.next()) {
-        (None, _) => Ok(()),
-        (Some(length), None) if length.as_bytes().iter().all(u8::is_ascii_digit) => Ok(()),
+        (None, _) => Ok(false),
+        (Some(length), None) if length.as_bytes().iter().all(u8::is_ascii_digit) => Ok(true),
         _ => Err(Fault::ContentLength),
     }
 }
 
 /// `:authority` becomes Host; both may be given if they name the same place.
-fn set_host<B>(request: &mut Request<B>) -> Result<(), Fault> {
-    let authority = request.uri().authority().map(|a| a.as_str().to_owned());
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next(), &authority) {
+fn host(parts: &Parts) -> Result<&[u8], Fault> {
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut hosts = parts.headers.get_all(header::HOST).iter().map(|host| host.as_bytes());
+    let host = match (hosts.next(), hosts.next(), authority) {
         (_, Some(_), _) | (None, None, None) => return Err(Fault::Host),
-        (Some(host), None, Some(authority)) if !names_same_place(host.as_bytes(), authority.as_bytes()) => {
-            return Err(Fault::Host);
-        }
-        (_, None, Some(authority)) => HeaderValue::try_from(authority).map_err(|_| Fault::Host)?,
-        (Some(host), None, None) => host.clone(),
+        (Some(host), None, Some(authority)) if !names_same_place(host, authority) => return Err(Fault::Host),
+        (_, None, Some(authority)) => authority,
+        (Some(host), None, None) => host,
     };
-    if !is_authority(host.as_bytes()) {
-        return Err(Fault::Host);
-    }
-    request.headers_mut().insert(header::HOST, host);
-    Ok(())
+    if is_authority(host) { Ok(host) } else { Err(Fault::Host) }
 }
 
 /// `:path` becomes an origin-form target.
-fn set_target<B>(request: &mut Request<B>) -> Result<(), Fault> {
-    let target = request.uri().path_and_query().cloned().ok_or(Fault::Target)?;
-    let text = target.as_str().as_bytes();
-    let is_asterisk = text == b"*" && request.method() == Method::OPTIONS;
-    if is_asterisk || (text.starts_with(b"/") && is_target(text)) {
-        *request.uri_mut() = Uri::from(target);
-        return Ok(());
-    }
-    Err(Fault::Target)
+fn target(parts: &Parts) -> Result<&[u8], Fault> {
+    let target = parts.uri.path_and_query().ok_or(Fault::Target)?.as_str().as_bytes();
+    let is_asterisk = target == b"*" && parts.method == Method::OPTIONS;
+    if is_asterisk || (target.starts_with(b"/") && is_target(target)) { Ok(target) } else { Err(Fault::Target) }
 }
 
-/// HTTP/2 may split Cookie; HTTP/1.1 may not (RFC 9113 section 8.2.3).
-fn join_cookies<B>(request: &mut Request<B>) {
-    let cookies: Vec<_> = request.headers().get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if cookies.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
-    {
-        request.headers_mut().insert(header::COOKIE, joined);
+fn put_fields(out: &mut Vec<u8>, parts: &Parts) {
+    for (name, value) in &parts.headers {
+        // hyper has no 100 for HTTP/2, so nothing may wait for one.
+        if !matches!(*name, header::HOST | header::EXPECT | header::COOKIE) {
+            put_field(out, name.as_str(), value.as_bytes());
+        }
+    }
+    // HTTP/2 may split Cookie; HTTP/1.1 may not (RFC 9113 section 8.2.3).
+    let cookies: Vec<_> = parts.headers.get_all(header::COOKIE).iter().map(|cookie| cookie.as_bytes()).collect();
+    if !cookies.is_empty() {
+        put_field(out, "cookie", &cookies.join(&b"; "[..]));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::{Request, Version};
 
-    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+    use super::*;
+    use crate::http1::{Framing, Head};
+
+    fn written(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<Head, Fault> {
         let builder = Request::builder().method(method).uri(uri).version(Version::HTTP_2);
-        headers.iter().fold(builder, |b, (name, value)| b.header(*name, *value)).body(()).unwrap()
+        let builder = headers.iter().fold(builder, |b, (name, value)| b.header(*name, *value));
+        let (parts, ()) = builder.body(()).unwrap().into_parts();
+        let mut head = Head::default();
+        head.write(|out| write_head(&parts, true, out)).map(|()| head)
     }
 
     #[test]
     fn authority_path_and_cookies_become_what_they_are_in_http1() {
-        let mut request =
-            request("GET", "http://h:81/a%2F?b", &[("cookie", "a=1"), ("cookie", "b=2"), ("host", "H:81")]);
-        to_http1(&mut request).unwrap();
-        assert_eq!(request.uri().to_string(), "/a%2F?b");
-        assert_eq!(request.headers()["host"], "h:81");
-        assert_eq!(request.headers().get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
-        assert_eq!(request.version(), Version::HTTP_11);
+        let headers =
+            [("cookie", "a=1"), ("cookie", "b=2"), ("host", "H:81"), ("x-a", "1"), ("expect", "100-continue")];
+        let head = written("GET", "http://h:81/a%2F?b", &headers).unwrap();
+        assert_eq!(
+            std::str::from_utf8(head.bytes()).unwrap(),
+            "GET /a%2F?b HTTP/1.1\r\nhost: h:81\r\nx-a: 1\r\ncookie: a=1; b=2\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        let head = written("POST", "http://h/", &[("content-length", "3")]).unwrap();
+        assert_eq!(head.facts().framing, Framing::Length(3));
     }
 
     #[test]
@@ -110,7 +118,7 @@ mod tests {
             ("POST", "http://h/", &[("content-length", "3"), ("content-length", "3")], Fault::ContentLength),
             ("POST", "http://h/", &[("content-length", "3, 3")], Fault::ContentLength),
         ] {
-            assert_eq!(to_http1(&mut request(method, uri, headers)), Err(fault), "{method} {uri} {headers:?}");
+            assert_eq!(written(method, uri, headers).err(), Some(fault), "{method} {uri} {headers:?}");
         }
     }
 }

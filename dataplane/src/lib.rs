@@ -3,6 +3,7 @@
 mod admin;
 pub mod backend_tls;
 pub mod balance;
+mod buffers;
 pub mod client;
 pub mod clock;
 mod config;

@@ -11,7 +11,6 @@ mod bind;
 mod complaints;
 mod connection;
 mod descriptors;
-mod guard;
 mod h1;
 mod h2;
 mod stream;

@@ -1,96 +1,146 @@
-//! A connection to a backend, driven inline by the request that uses it.
-//!
-//! hyper splits a client connection into a handle that sends requests and a future that does the I/O. Usually the
-//! future is spawned as a task of its own, and every message then crosses a channel and costs a wake-up. Here the
-//! request polls the future itself ([`Upstream::drive`]): the backend's bytes wake the task that waits for them.
+//! A connection to a backend, driven inline by the request that uses it: the backend's bytes wake the task that waits
+//! for them, and no other.
 
-mod body;
 mod connect;
-mod expect;
-#[allow(dead_code, unused_imports, reason = "requests do not take this way yet")]
 mod h2;
 mod idle;
 mod stream;
 
 use std::{
-    future::{Future, poll_fn},
+    io,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) use body::RequestBody;
 pub(crate) use connect::{ConnectError, connect};
-pub(crate) use expect::hold_until_asked;
+pub(crate) use h2::{Destination, Http2Pool};
 pub(crate) use idle::IdlePool;
 pub(crate) use stream::BackendStream;
 
+use crate::{
+    buffers::{BLOCK_BYTES, Buffers, Held},
+    http1::{Field, Fields, Garbage, ResponseHead, scan_response},
+};
+
 /// An open HTTP/1.1 connection to a backend, with at most one request on it at a time.
 pub(crate) struct Upstream {
-    sender: http1::SendRequest<RequestBody>,
-    io: Io,
+    stream: BackendStream,
+    /// What the backend has sent and nobody has used.
+    pub(crate) held: Held,
+    /// What is held at most of an answer.
+    pub(crate) most_held: usize,
+    /// Bytes of an incomplete head that were looked at.
+    seen: usize,
+    /// Of the last head.
+    places: Vec<Field>,
 }
 
-/// The half that does the I/O. Boxed: it moves between the pool and requests.
-struct Io {
-    connection: Box<http1::Connection<TokioIo<BackendStream>, RequestBody>>,
-    /// hyper has finished with it; it must not be polled again.
-    finished: bool,
-}
-
-impl Io {
-    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // The error, if any, also reaches the request or the body through hyper's channels.
-        self.finished = self.finished || Pin::new(&mut *self.connection).poll(cx).is_ready();
-        if self.finished { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-/// Why a request that was handed to a connection has no answer.
-pub(crate) struct SendError {
-    /// hyper's reason.
-    pub(crate) error: hyper::Error,
-    /// The request, if not one byte of it was written.
-    pub(crate) unsent: Option<Request<RequestBody>>,
+/// Why there is no head of an answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoHead {
+    /// What came is not HTTP.
+    #[error(transparent)]
+    Garbage(#[from] Garbage),
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Closed,
+    /// The connection is broken.
+    #[error(transparent)]
+    Broken(#[from] io::Error),
 }
 
 impl Upstream {
-    /// Does what I/O can be done now. Ready when the connection is finished, for good or ill.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.io.drive(cx)
+    /// A fresh connection.
+    pub(crate) fn new(stream: BackendStream) -> Self {
+        Self { stream, held: Held::default(), most_held: BLOCK_BYTES, seen: 0, places: Vec::new() }
     }
 
-    /// Sends a request and waits for the head of the answer.
-    pub(crate) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        let io = &mut self.io;
-        let result = poll_fn(|cx| {
-            let _ = io.drive(cx);
-            answer.as_mut().poll(cx)
-        })
-        .await;
-        result.map_err(|mut e: TrySendError<_>| SendError { unsent: e.take_message(), error: e.into_error() })
+    /// Writes what it can of two parts, one after the other.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, first: &[u8], second: &[u8]) -> Poll<io::Result<usize>> {
+        poll_write_both(&mut self.stream, cx, first, second)
     }
 
-    /// After 101: the socket, and what was read beyond the head.
-    pub(crate) async fn into_tunnel(mut self) -> (BackendStream, Bytes) {
-        // hyper lets go of a connection when its future ends.
-        poll_fn(|cx| self.io.drive(cx)).await;
-        let parts = self.io.connection.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+    /// Sends what was written and is still here.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Whether another request can be sent on it. Looks at the socket: notices a backend that closed it, or said
-    /// something nobody asked for, as far as the reactor has heard of it.
+    /// The next head of an answer; its bytes are the first of `held`'s raw ones, until they are consumed.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        to_head: bool,
+        buffers: &Buffers,
+    ) -> Poll<Result<ResponseHead, NoHead>> {
+        loop {
+            if !self.held.is_empty()
+                && let Some(head) = scan_response(self.held.raw(), &mut self.seen, to_head, &mut self.places)?
+            {
+                self.seen = 0;
+                return Poll::Ready(Ok(head));
+            }
+            // A head may be longer than what is held of a body.
+            let most = if self.held.is_empty() { self.most_held } else { BLOCK_BYTES };
+            if ready!(self.held.poll_fill(cx, &mut self.stream, buffers, most))? == 0 {
+                return Poll::Ready(Err(NoHead::Closed));
+            }
+        }
+    }
+
+    /// The fields of the head that was found last.
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        Fields { bytes: self.held.raw(), places: &self.places }
+    }
+
+    /// Reads more; 0: the backend has closed its side.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<usize>> {
+        self.held.poll_fill(cx, &mut self.stream, buffers, self.most_held)
+    }
+
+    /// Whether the backend sends trailers that it has not announced: in HTTP/2 nobody does.
+    pub(crate) fn announces_no_trailers(&self) -> bool {
+        matches!(self.stream, BackendStream::Translated(_))
+    }
+
+    /// What was written of the body of a request that the backend has not looked at. It can be sent again, whatever it is.
+    pub(crate) fn take_back(&mut self) -> Option<Vec<u8>> {
+        match &mut self.stream {
+            BackendStream::Direct(_) => None,
+            BackendStream::Translated(translated) => translated.take_back(),
+        }
+    }
+
+    /// After 101: the stream, and what was read beyond the head.
+    pub(crate) fn into_tunnel(self) -> (BackendStream, Vec<u8>) {
+        (self.stream, self.held.into_rest())
+    }
+
+    /// Whether another request can be sent on it. Notices a backend that closed it, or said something nobody asked for,
+    /// as far as the reactor has heard of it.
     pub(crate) fn is_usable(&mut self) -> bool {
         // Nobody waits for an idle connection, so nobody need be woken.
-        self.drive(&mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
+        let (mut cx, mut byte) = (Context::from_waker(Waker::noop()), [0]);
+        self.held.is_empty() && Pin::new(&mut self.stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+    }
+}
+
+/// Writes what `stream` takes of two parts, one after the other, in one call where that is possible.
+pub(crate) fn poll_write_both(
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    first: &[u8],
+    second: &[u8],
+) -> Poll<io::Result<usize>> {
+    let stream = Pin::new(stream);
+    let written = match (first.is_empty(), second.is_empty()) {
+        (true, _) => stream.poll_write(cx, second),
+        (_, true) => stream.poll_write(cx, first),
+        _ => stream.poll_write_vectored(cx, &[io::IoSlice::new(first), io::IoSlice::new(second)]),
+    };
+    match ready!(written)? {
+        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        length => Poll::Ready(Ok(length)),
     }
 }

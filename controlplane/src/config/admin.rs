@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    ConfigError, admin_tls,
+    ConfigError, admin_tls, advertise,
     field::{Field, Section},
     read,
 };
@@ -24,6 +24,8 @@ pub struct AdminConfig {
     pub max_connections: usize,
     /// How callers must speak; `None`: without TLS.
     pub tls: Option<AdminTls>,
+    /// Where others reach the port; `None`: see [`AdminConfig::advertised`].
+    pub advertise: Option<String>,
 }
 
 impl AdminConfig {
@@ -43,6 +45,7 @@ pub(super) fn read(mut section: Section) -> Result<AdminConfig, ConfigError> {
         allow_remote_without_token: section.take("allow_remote_without_token").map_or(Ok(false), |f| f.boolean())?,
         max_connections: max_connections(section.take("max_connections"))?,
         tls: admin_tls::read(section.section("tls")?)?,
+        advertise: section.take("advertise").map(|f| advertise::read(&f)).transpose()?.flatten(),
     };
     section.finish()?;
     match host_field {

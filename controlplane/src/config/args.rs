@@ -39,6 +39,9 @@ pub struct Args {
     /// Connections that the admin port may have at once, 2 to 1000000; one address may have half of them
     #[arg(long, env = "BALANCER_ADMIN_MAX_CONNECTIONS", value_name = "N")]
     pub admin_max_connections: Option<String>,
+    /// Where others reach the admin port: http://HOST:PORT or https://HOST:PORT
+    #[arg(long, env = "BALANCER_ADMIN_ADVERTISE", value_name = "URL")]
+    pub admin_advertise: Option<String>,
     /// Speak TLS on the admin port with this certificate (PEM, with its chain)
     #[arg(long, env = "BALANCER_ADMIN_TLS_CERT", value_name = "FILE")]
     pub admin_tls_cert: Option<String>,
@@ -72,6 +75,9 @@ pub struct Args {
     /// Requests per second of a client without a limit of its own
     #[arg(long, env = "BALANCER_DEFAULT_LIMITS_RATE_PER_SEC", value_name = "RATE")]
     pub default_limits_rate_per_sec: Option<String>,
+    /// Whether a limit holds for all data planes together: global or local
+    #[arg(long, env = "BALANCER_LIMITS_SCOPE", value_name = "SCOPE")]
+    pub limits_scope: Option<String>,
     /// Backends, http://, https:// or h2c://HOST:PORT separated by commas, in place of the file's list
     #[arg(long, env = "BALANCER_BACKEND_LIST", value_name = "URLS")]
     pub backend_list: Option<String>,

@@ -46,6 +46,7 @@ fn admin(args: &Args, set: Set<'_>) {
     set(&["admin", "allow_remote_without_token"], flag, variable, given(&args.admin_allow_remote_without_token));
     let (flag, variable) = ("admin-max-connections", "BALANCER_ADMIN_MAX_CONNECTIONS");
     set(&["admin", "max_connections"], flag, variable, given(&args.admin_max_connections));
+    set(&["admin", "advertise"], "admin-advertise", "BALANCER_ADMIN_ADVERTISE", given(&args.admin_advertise));
     let (cert, key) = (given(&args.admin_tls_cert), given(&args.admin_tls_key));
     set(&["admin", "tls", "cert"], "admin-tls-cert", "BALANCER_ADMIN_TLS_CERT", cert);
     set(&["admin", "tls", "key"], "admin-tls-key", "BALANCER_ADMIN_TLS_KEY", key);
@@ -60,6 +61,7 @@ fn limits(args: &Args, set: Set<'_>) {
     set(&["default_limits", "capacity"], flag, variable, capacity);
     let (flag, variable) = ("default-limits-rate-per-sec", "BALANCER_DEFAULT_LIMITS_RATE_PER_SEC");
     set(&["default_limits", "rate_per_sec"], flag, variable, rate);
+    set(&["limits", "scope"], "limits-scope", "BALANCER_LIMITS_SCOPE", given(&args.limits_scope));
 }
 
 fn client(args: &Args, set: Set<'_>) {

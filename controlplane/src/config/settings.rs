@@ -1,4 +1,4 @@
-//! `default_limits`, `strategy`, `client` and `backend_tls`: what holds for every data plane.
+//! `default_limits`, `limits`, `strategy`, `client` and `backend_tls`: what holds for every data plane.
 
 use std::{fs, net::IpAddr};
 
@@ -9,7 +9,7 @@ use super::{
     field::{Field, Section},
     tree::Value,
 };
-use crate::domain::{BackendCa, ClientRules, DefaultLimit, Limit, Settings, Strategy};
+use crate::domain::{BackendCa, ClientRules, DefaultLimit, Limit, LimitScope, Settings, Strategy};
 
 const STRATEGIES: [(&str, Strategy); 5] = [
     ("round_robin", Strategy::RoundRobin),
@@ -19,13 +19,22 @@ const STRATEGIES: [(&str, Strategy); 5] = [
     ("consistent_hash", Strategy::ConsistentHash),
 ];
 
-/// Reads the four keys of the root.
+const SCOPES: [(&str, LimitScope); 2] = [("global", LimitScope::Global), ("local", LimitScope::Local)];
+
+/// Reads the five keys of the root.
 pub(super) fn read(root: &mut Section) -> Result<Settings, ConfigError> {
     let default_limit = default_limit(root.take("default_limits"))?;
     let strategy = root.take("strategy").map_or(Ok(Strategy::RoundRobin), |f| f.choice(&STRATEGIES))?;
     let client = client(root.section("client")?)?;
     let backend_ca = backend_ca(root.section("backend_tls")?)?;
-    Ok(Settings { default_limit, strategy, client, backend_ca })
+    let limit_scope = limit_scope(root.section("limits")?)?;
+    Ok(Settings { default_limit, strategy, client, backend_ca, limit_scope })
+}
+
+fn limit_scope(mut section: Section) -> Result<LimitScope, ConfigError> {
+    let scope = section.take("scope").map_or(Ok(LimitScope::Global), |field| field.choice(&SCOPES))?;
+    section.finish()?;
+    Ok(scope)
 }
 
 fn default_limit(field: Option<Field>) -> Result<DefaultLimit, ConfigError> {

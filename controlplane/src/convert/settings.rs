@@ -2,7 +2,7 @@
 
 use balancer_proto::v1;
 
-use crate::domain::{DefaultLimit, Settings, Strategy};
+use crate::domain::{DefaultLimit, LimitScope, Settings, Strategy};
 
 /// Settings as they travel.
 pub(crate) fn settings(settings: &Settings) -> v1::Settings {
@@ -16,6 +16,15 @@ pub(crate) fn settings(settings: &Settings) -> v1::Settings {
             ipv6_prefix: client.ipv6_prefix.into(),
         }),
         backend_tls: settings.backend_ca.as_ref().map(|ca| v1::BackendTls { ca_pem: ca.as_pem().to_owned() }),
+        limit_scope: limit_scope(settings.limit_scope).into(),
+    }
+}
+
+/// A scope as it travels.
+pub(crate) fn limit_scope(scope: LimitScope) -> v1::LimitScope {
+    match scope {
+        LimitScope::Global => v1::LimitScope::Global,
+        LimitScope::Local => v1::LimitScope::Local,
     }
 }
 

@@ -10,8 +10,21 @@ const MAX_CLIENT_ID_BYTES: usize = 256;
 pub struct ClientId(Box<str>);
 
 impl ClientId {
-    /// Accepts a printable text of 1 to 256 bytes.
+    /// Accepts a printable text of 1 to 256 bytes. What cannot be seen, or turns the order of what is around it, would
+    /// let two clients look alike.
     pub fn new(text: &str) -> Result<Self, Invalid> {
+        let id = Self::existing(text)?;
+        match text.chars().find(|c| is_invisible(*c)) {
+            Some(c) => {
+                let expected = format!("expected printable text, got the invisible character {}", c.escape_unicode());
+                Err(Invalid { field: "client_id", expected })
+            }
+            None => Ok(id),
+        }
+    }
+
+    /// Accepts also what was accepted once, and what may be read and deleted.
+    pub fn existing(text: &str) -> Result<Self, Invalid> {
         let fault = |expected: String| Err(Invalid { field: "client_id", expected });
         if text.is_empty() || text.len() > MAX_CLIENT_ID_BYTES {
             return fault(format!("expected 1 to {MAX_CLIENT_ID_BYTES} bytes, got {}", text.len()));
@@ -26,6 +39,19 @@ impl ClientId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Characters without a shape of their own: soft hyphen, zero width, and direction (Unicode, general category Cf).
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+    )
 }
 
 /// A token bucket: a burst of `capacity` requests, refilled at `rate_per_sec`.
@@ -83,6 +109,20 @@ mod tests {
         for bad in ["", "a\0b", "a\nb", "\u{7f}", "\u{85}", &"x".repeat(257)] {
             assert_eq!(ClientId::new(bad).unwrap_err().field, "client_id", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_printable_but_may_exist() {
+        for c in "\u{ad}\u{200b}\u{200f}\u{202a}\u{202e}\u{2060}\u{2064}\u{2066}\u{2069}\u{feff}".chars() {
+            let text = format!("ali{c}ce");
+            let expected = format!("expected printable text, got the invisible character {}", c.escape_unicode());
+            assert_eq!(ClientId::new(&text).unwrap_err().expected, expected);
+            assert_eq!(ClientId::existing(&text).unwrap().as_str(), text);
+        }
+        for visible in ["שלום", "नमस्ते", "👩", "a b"] {
+            assert!(ClientId::new(visible).is_ok(), "{visible:?}");
+        }
+        assert!(ClientId::existing("a\nb").is_err());
     }
 
     #[test]

@@ -28,6 +28,15 @@ pub enum Strategy {
     ConsistentHash,
 }
 
+/// For whom a limit is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitScope {
+    /// All data planes together admit what one bucket would.
+    Global,
+    /// Each data plane counts on its own.
+    Local,
+}
+
 /// How the client of a request is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRules {
@@ -50,4 +59,6 @@ pub struct Settings {
     pub client: ClientRules,
     /// By whom backends with `https://` must be certified; `None`: by the public authorities.
     pub backend_ca: Option<BackendCa>,
+    /// For whom limits are counted.
+    pub limit_scope: LimitScope,
 }

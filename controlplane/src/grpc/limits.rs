@@ -98,7 +98,7 @@ fn after(token: &str) -> Result<Option<ClientId>, Invalid> {
         return Ok(None);
     }
     let fault = |_| Invalid { field: "page_token", expected: "expected the next_page_token of the page before".into() };
-    ClientId::new(token).map(Some).map_err(fault)
+    ClientId::existing(token).map(Some).map_err(fault)
 }
 
 async fn import(

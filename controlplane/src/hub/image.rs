@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Held;
 use crate::{
     convert,
-    domain::{Backend, ClientRules, DefaultLimit, Limit, Settings, Strategy},
+    domain::{Backend, ClientRules, DefaultLimit, Limit, LimitScope, Settings, Strategy},
     store::{Changes, Loaded, Origin},
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    pub(super) fn new(loaded: Loaded, generation: u64) -> Self {
+    pub(crate) fn new(loaded: Loaded, generation: u64) -> Self {
         let mut fingerprint = Fingerprint::default();
         let mut limits = OrdMap::new();
         for (id, limit) in loaded.limits {
@@ -111,5 +111,11 @@ fn config_tag(backends: &[Backend], settings: &Settings) -> u64 {
 /// Settings of a database that no control plane has reconciled with a file: nothing is limited, nothing is trusted.
 fn unconfigured() -> Settings {
     let client = ClientRules { header: None, trusted_proxies: Vec::new(), ipv6_prefix: 64 };
-    Settings { default_limit: DefaultLimit::Unlimited, strategy: Strategy::RoundRobin, client, backend_ca: None }
+    Settings {
+        default_limit: DefaultLimit::Unlimited,
+        strategy: Strategy::RoundRobin,
+        client,
+        backend_ca: None,
+        limit_scope: LimitScope::Local,
+    }
 }

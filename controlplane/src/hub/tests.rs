@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::*;
 use crate::domain::{
-    BackendSpec, BackendUrl, ClientId, ClientRules, DefaultLimit, HealthCheck, Limit, Settings, Strategy,
+    BackendSpec, BackendUrl, ClientId, ClientRules, DefaultLimit, HealthCheck, Limit, LimitScope, Settings, Strategy,
 };
 
 fn id(number: u32) -> ClientId {
@@ -32,7 +32,8 @@ fn loaded(revision: u64, limits: &BTreeMap<u32, u32>) -> Loaded {
 
 fn settings(strategy: Strategy) -> Settings {
     let client = ClientRules { header: None, trusted_proxies: Vec::new(), ipv6_prefix: 64 };
-    Settings { default_limit: DefaultLimit::Unlimited, strategy, client, backend_ca: None }
+    let limit_scope = LimitScope::Global;
+    Settings { default_limit: DefaultLimit::Unlimited, strategy, client, backend_ca: None, limit_scope }
 }
 
 fn none(revision: u64) -> Changes {

@@ -12,6 +12,7 @@ pub(super) fn keys(started: &Config, next: &Config) -> Vec<&'static str> {
         ("admin.host", was.host != is.host),
         ("admin.port", was.port != is.port),
         ("admin.token", token(started) != token(next)),
+        ("admin.advertise", was.advertise != is.advertise),
         ("admin.max_connections", was.max_connections != is.max_connections),
         // Other files are taken at once; whether there is TLS is not.
         ("admin.tls", was.tls.is_some() != is.tls.is_some()),
@@ -39,6 +40,7 @@ mod tests {
             ("strategy: p2c\nticker_rate_sec: 7", &[][..]),
             ("server: { host: ::1, port: 1 }", &["server.host", "server.port"]),
             ("admin: { host: ::1, port: 1, token: a }", &["admin.host", "admin.port", "admin.token"]),
+            ("admin: { advertise: 'http://a:1' }", &["admin.advertise"]),
             ("admin: { max_connections: 7 }", &["admin.max_connections"]),
             ("database: { url: 'sqlite://other.db' }", &["database"]),
         ] {

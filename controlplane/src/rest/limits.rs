@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, ProblemBody,
-    body::{Object, object, optional_object},
+    body::{object, optional_object},
 };
 use crate::{
     domain::{ClientId, Limit, StoredLimit},
@@ -57,7 +57,7 @@ pub(crate) struct ClientBody {
     ),
 )]
 pub(crate) async fn create(State(plane): State<Plane>, headers: HeaderMap, body: Body) -> Result<StatusCode, Problem> {
-    let (id, limit) = limit(&object(&headers, body).await?)?;
+    let (id, limit) = given(&headers, body).await?;
     plane.counted(plane.store.create_limit(&id, limit).await)?;
     Ok(StatusCode::CREATED)
 }
@@ -96,7 +96,7 @@ pub(crate) async fn get_limit(
     ),
 )]
 pub(crate) async fn update(State(plane): State<Plane>, headers: HeaderMap, body: Body) -> Result<StatusCode, Problem> {
-    let (id, limit) = limit(&object(&headers, body).await?)?;
+    let (id, limit) = given(&headers, body).await?;
     let (capacity, rate) = (Some(limit.capacity()), Some(limit.rate_per_sec()));
     plane.counted(plane.store.update_limit(&id, capacity, rate).await)?;
     Ok(StatusCode::NO_CONTENT)
@@ -123,7 +123,9 @@ pub(crate) async fn delete_limit(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn limit(body: &Object) -> Result<(ClientId, Limit), Problem> {
+/// The client and the limit that a body says.
+async fn given(headers: &HeaderMap, body: Body) -> Result<(ClientId, Limit), Problem> {
+    let body = object(headers, body).await?;
     let id = ClientId::new(body.text("client_id")?)?;
     Ok((id, Limit::new(body.number("capacity")?, body.number("rate_per_sec")?)?))
 }
@@ -134,8 +136,8 @@ async fn named(query: Option<&str>, headers: &HeaderMap, body: Body) -> Result<C
     let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let from_query = pairs.into_iter().find(|(key, _)| key == "client_id");
     match (from_query, body) {
-        (Some((_, id)), _) => Ok(ClientId::new(&id)?),
-        (None, Some(body)) => Ok(ClientId::new(body.text("client_id")?)?),
+        (Some((_, id)), _) => Ok(ClientId::existing(&id)?),
+        (None, Some(body)) => Ok(ClientId::existing(body.text("client_id")?)?),
         (None, None) => {
             Err(Problem::bad_request("client_id: expected it in a JSON body or as ?client_id=, but there is neither"))
         }

@@ -1,5 +1,6 @@
-//! PostgreSQL: a pool of connections, and one more that listens for other control planes.
+//! PostgreSQL: a pool of connections, one more that listens for other control planes, and one for the authority's lock.
 
+mod claim;
 mod connector;
 mod listen;
 mod refusal;
@@ -19,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::rows::Operation;
 use super::{Access, PostgresConfig, StoreError, migrate};
 use crate::domain::Invalid;
+pub(super) use claim::Claim;
 use connector::Connector;
 
 /// What writers notify and all control planes of the database listen to.
@@ -34,6 +36,7 @@ const LOCK_WITHIN: Duration = Duration::from_secs(65);
 /// A PostgreSQL database.
 pub(super) struct Postgres {
     pool: Pool<AsyncPgConnection>,
+    connector: Connector,
     /// Ends with the store.
     _listener: AbortOnDropHandle<()>,
 }
@@ -44,8 +47,13 @@ impl Postgres {
         let connector = Connector::new(config)?;
         migrate_under_lock(&connector, migrate::up).await?;
         let pool = pool(connector.clone())?;
-        let listener = AbortOnDropHandle::new(tokio::spawn(listen::follow(connector, changed)));
-        Ok(Self { pool, _listener: listener })
+        let listener = AbortOnDropHandle::new(tokio::spawn(listen::follow(connector.clone(), changed)));
+        Ok(Self { pool, connector, _listener: listener })
+    }
+
+    /// A session that may become the authority's.
+    pub(super) async fn claim(&self) -> Result<Claim, StoreError> {
+        Claim::begin(&self.connector).await
     }
 
     /// Reverts all migrations.

@@ -51,7 +51,7 @@ impl TryFrom<LimitRecord> for StoredLimit {
 
     fn try_from(record: LimitRecord) -> Result<Self, StoreError> {
         Ok(Self {
-            client_id: ClientId::new(&record.client_id).map_err(|e| unreadable("limits", &e))?,
+            client_id: ClientId::existing(&record.client_id).map_err(|e| unreadable("limits", &e))?,
             limit: Limit::new(record.capacity, record.rate_per_sec).map_err(|e| unreadable("limits", &e))?,
             revision: record.revision.cast_unsigned(),
         })

@@ -20,6 +20,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    authority (id) {
+        id -> SmallInt,
+        epoch -> BigInt,
+        address -> Text,
+    }
+}
+
+diesel::table! {
+    replicas (replica_id) {
+        replica_id -> Text,
+    }
+}
+
+diesel::table! {
     limits (client_id) {
         client_id -> Text,
         capacity -> Double,
@@ -66,5 +80,6 @@ diesel::table! {
         ipv6_prefix -> SmallInt,
         revision -> BigInt,
         backend_ca -> Nullable<Text>,
+        limit_scope -> Text,
     }
 }

@@ -110,5 +110,5 @@ fn pairs(records: Vec<LimitRecord>) -> Result<Vec<(ClientId, Limit)>, StoreError
 }
 
 fn client_ids(texts: Vec<String>) -> Result<Vec<ClientId>, StoreError> {
-    texts.iter().map(|text| ClientId::new(text).map_err(StoreError::Invalid)).collect()
+    texts.iter().map(|text| ClientId::existing(text).map_err(StoreError::Invalid)).collect()
 }

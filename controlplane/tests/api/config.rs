@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use controlplane::{
     config::{self, Args, Config, ConfigError, PgArgs, Secret},
-    domain::{DefaultLimit, Strategy},
+    domain::{DefaultLimit, LimitScope, Strategy},
 };
 use tempfile::TempDir;
 
@@ -48,6 +48,7 @@ fn an_empty_file_means_the_defaults() {
         assert_eq!(config.database.to_string(), "sqlite://balancer.db");
         assert_eq!(config.settings.client.header.as_deref(), Some("X-API-Key"));
         assert!(config.backends.is_empty() && config.admin.token.is_none());
+        assert_eq!(config.settings.limit_scope, LimitScope::Global);
     }
 }
 
@@ -64,6 +65,7 @@ fn flags_and_variables_beat_the_file() {
         admin_port: Some("1234".into()),
         admin_host: Some(String::new()),
         strategy: Some("random".into()),
+        limits_scope: Some("local".into()),
         default_limits_capacity: Some("7".into()),
         backend_list: Some("http://a:1, http://b:2".into()),
         client_trusted_proxies: Some("10.0.0.0/8,::1".into()),
@@ -74,6 +76,7 @@ fn flags_and_variables_beat_the_file() {
     let config = load(yaml, args).unwrap();
     assert_eq!(config.admin.address(), ("localhost", 1234), "an empty variable counts as not set");
     assert_eq!(config.settings.strategy, Strategy::Random);
+    assert_eq!(config.settings.limit_scope, LimitScope::Local);
     let DefaultLimit::Limited(limit) = config.settings.default_limit else { panic!("unlimited") };
     assert_eq!((limit.capacity(), limit.rate_per_sec()), (7.0, 0.1));
     let urls: Vec<_> = config.backends.iter().map(|b| b.url.as_str()).collect();
@@ -115,7 +118,13 @@ fn errors_name_file_line_key_value_and_what_was_expected() {
         ("admin:\n  host: localhost\n  tokn: x", "config.yaml:3: admin.tokn: unknown key; did you mean token?"),
         (
             "admin: { zzzzzz: 1 }",
-            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token, max_connections, tls",
+            "config.yaml:1: admin.zzzzzz: unknown key; expected one of host, port, token, allow_remote_without_token, max_connections, tls, advertise",
+        ),
+        ("limits: { scope: all }", "config.yaml:1: limits.scope: expected one of global, local, got \"all\""),
+        ("limits: { scop: local }", "config.yaml:1: limits.scop: unknown key; did you mean scope?"),
+        (
+            "admin: { advertise: 'http://me:secret@a:1' }",
+            "config.yaml:1: admin.advertise: expected http://host:port or https://host:port, without a user or a path",
         ),
         ("server: 7", "config.yaml:1: server: expected a mapping, got 7"),
         ("server: { port: 8080.5 }", "config.yaml:1: server.port: expected a whole number from 0 to 65535, got 8080.5"),
@@ -219,7 +228,7 @@ fn secrets_stay_out_of_errors() {
 fn yaml_that_is_none_names_the_line() {
     let said = error("server:\n  port: [1\n");
     assert!(said.starts_with("config.yaml:") && said.contains("expected valid YAML: "), "{said}");
-    assert!(error("strategy: p2c\nstrategy: random").contains("expected valid YAML: "));
+    assert!(error("strategy: p2c\nstrategy: random").contains("expected each key once, but strategy is given here again"));
 }
 
 #[test]
@@ -258,4 +267,18 @@ fn what_a_stronger_url_says_of_tls_beats_the_file() {
         ..Args::default()
     };
     assert!(format!("{:?}", load("", args).unwrap().database).contains("Require"));
+}
+
+#[test]
+fn others_are_told_where_the_admin_port_is() {
+    for (yaml, told) in [
+        ("", Some("http://127.0.0.1:7")),
+        ("admin: { host: '::1' }", Some("http://[::1]:7")),
+        ("admin: { host: cp-1, token: t }", Some("http://cp-1:7")),
+        ("admin: { host: 0.0.0.0, token: t }", None),
+        ("admin: { host: '::', token: t, advertise: 'https://cp-1:9443/' }", Some("https://cp-1:9443")),
+        ("admin: { advertise: '' }", Some("http://127.0.0.1:7")),
+    ] {
+        assert_eq!(load(yaml, Args::default()).unwrap().admin.advertised(7).as_deref(), told, "{yaml}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Backends, settings, and the configuration file against both.
 
 use controlplane::domain::{
-    AdminState, BackendCa, BackendChange, BackendKey, DefaultLimit, HealthCheck, Settings, Source, Strategy,
+    AdminState, BackendCa, BackendChange, BackendKey, DefaultLimit, HealthCheck, LimitScope, Settings, Source, Strategy,
 };
 use controlplane::store::{Reconciled, StoreError};
 
@@ -96,6 +96,7 @@ async fn settings_come_back_as_given(fixture: Fixture) {
     assert_eq!(store.load().await.unwrap().settings, None);
     let mut other = Settings { default_limit: DefaultLimit::Unlimited, strategy: Strategy::P2c, ..settings() };
     other.client.header = None;
+    other.limit_scope = LimitScope::Local;
     other.backend_ca = Some(BackendCa::new(&authority()).unwrap());
     other.client.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
     for given in [settings(), other] {

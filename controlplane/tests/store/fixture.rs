@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use controlplane::domain::{
-    BackendSpec, BackendUrl, ClientId, ClientRules, DefaultLimit, HealthCheck, Limit, Settings, Strategy,
+    BackendSpec, BackendUrl, ClientId, ClientRules, DefaultLimit, HealthCheck, Limit, LimitScope, Settings, Strategy,
 };
 use controlplane::store::{DatabaseConfig, Store};
 use diesel::connection::SimpleConnection;
@@ -117,5 +117,6 @@ pub(crate) fn settings() -> Settings {
         strategy: Strategy::RoundRobin,
         client: ClientRules { header: Some("X-API-Key".into()), trusted_proxies: Vec::new(), ipv6_prefix: 64 },
         backend_ca: None,
+        limit_scope: LimitScope::Global,
     }
 }

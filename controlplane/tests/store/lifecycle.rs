@@ -13,6 +13,7 @@ on_both!(
     a_newer_schema_is_refused,
     the_old_table_is_imported_once,
     the_old_table_may_appear_later,
+    a_table_of_that_name_without_its_columns_is_named,
 );
 
 async fn data_and_identity_outlive_the_store(fixture: Fixture) {
@@ -26,11 +27,14 @@ async fn data_and_identity_outlive_the_store(fixture: Fixture) {
     store.ping().await.unwrap();
 }
 
+const TABLES: [&str; 8] =
+    ["authority", "backends", "limit_tombstones", "limits", "meta", "replicas", "revisions", "settings"];
+
 async fn migrations_go_down_and_up_again(fixture: Fixture) {
     let store = fixture.open().await;
     store.create_limit(&client("a"), limit(1.0, 1.0)).await.unwrap();
     drop(store);
-    assert_eq!(fixture.tables().await, ["backends", "limit_tombstones", "limits", "meta", "revisions", "settings"]);
+    assert_eq!(fixture.tables().await, TABLES);
     Store::remove_schema(&fixture.config).await.unwrap();
     assert_eq!(fixture.tables().await, [""; 0]);
     assert_eq!(fixture.open().await.load().await.unwrap().revision, 0);
@@ -60,6 +64,14 @@ async fn the_old_table_is_imported_once(fixture: Fixture) {
     drop(store);
     assert_eq!(fixture.open().await.load().await.unwrap().limits, taken[..1]);
     assert!(fixture.tables().await.contains(&"clients_limits".to_owned()));
+}
+
+async fn a_table_of_that_name_without_its_columns_is_named(fixture: Fixture) {
+    fixture.execute("CREATE TABLE clients_limits (client_id VARCHAR(255), capacity NUMERIC, rate_per_sec REAL)").await;
+    let Err(StoreError::Refused(said)) = Store::open(&fixture.config).await.map(|_| ()) else { panic!("taken over") };
+    assert!(said.contains("id") && said.contains("rename the table") && said.lines().count() == 1, "{said}");
+    fixture.execute("ALTER TABLE clients_limits RENAME TO somebody_elses").await;
+    fixture.open().await;
 }
 
 async fn the_old_table_may_appear_later(fixture: Fixture) {

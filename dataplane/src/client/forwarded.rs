@@ -1,21 +1,19 @@
 //! `X-Forwarded-For`: believed as far as proxies we trust wrote it.
 
-use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use super::address::Address;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+use crate::http1::{Head, Name};
 
 /// The nearest address that is not a trusted proxy's. Each proxy appends the peer it saw, so the list is read from the
 /// right over all fields; what stands left of an untrusted address, or of something that is no address, anybody may
 /// have written.
-pub(super) fn effective(peer: Address, trusted: &[IpNet], headers: &HeaderMap) -> Address {
+pub(super) fn effective(peer: Address, trusted: &[IpNet], head: &Head) -> Address {
     let mut nearest = peer;
     if !is_trusted(nearest, trusted) {
         return nearest;
     }
-    for entry in entries_from_the_right(headers) {
+    for entry in entries_from_the_right(head) {
         let Some(address) = entry else { break };
         nearest = address;
         if !is_trusted(nearest, trusted) {
@@ -30,9 +28,9 @@ fn is_trusted(address: Address, trusted: &[IpNet]) -> bool {
 }
 
 /// Each entry, `None` for garbage. Empty ones are no entries: lists may hold them (RFC 9110, 5.6.1).
-fn entries_from_the_right(headers: &HeaderMap) -> impl Iterator<Item = Option<Address>> {
-    let fields = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
-    let entries = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
+fn entries_from_the_right(head: &Head) -> impl Iterator<Item = Option<Address>> + use<'_> {
+    let values = head.fields().all(Name::XForwardedFor).rev();
+    let entries = values.flat_map(|value| value.rsplit(|byte| *byte == b','));
     entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()).map(parse)
 }
 

@@ -1,4 +1,3 @@
-use http::HeaderValue;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -23,12 +22,16 @@ fn limits(ids: &[&str]) -> Limits {
     limits
 }
 
-fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+/// The head of a request with these fields.
+fn headers<V: AsRef<[u8]>>(fields: &[(&'static str, V)]) -> Head {
+    let mut text = b"GET / HTTP/1.1\r\nHost: h\r\n".to_vec();
     for (name, value) in fields {
-        headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        text.extend_from_slice(&[name.as_bytes(), b": ", value.as_ref(), b"\r\n"].concat());
     }
-    headers
+    text.extend_from_slice(b"\r\n");
+    let mut head = Head::default();
+    head.scan(&text, &mut 0).unwrap().unwrap();
+    head
 }
 
 fn client(ids: &[&str], fields: &[(&'static str, &str)], peer: &str) -> Client {
@@ -46,7 +49,7 @@ fn the_header_counts_only_if_a_limit_names_its_value() {
     let known = client(&["gold"], &[("x-api-key", "gold")], "1.1.1.1:1");
     assert_eq!((known.kind, known.limit, known.key), (LimitKind::Client, Some(limit(1.0)), client_key("gold")));
     let plain = client(&["gold"], &[], "1.1.1.1:1");
-    for invented in ["", "Gold", "gold ", "silver", "1.1.1.2"] {
+    for invented in ["", "Gold", "gold x", "silver", "1.1.1.2"] {
         assert_eq!(client(&["gold"], &[("x-api-key", invented)], "1.1.1.1:1"), plain, "{invented:?}");
     }
     assert_eq!(plain.kind, LimitKind::Default);
@@ -72,8 +75,7 @@ fn without_a_header_rule_no_header_counts() {
 #[test]
 fn a_header_value_may_hold_letters_beyond_ascii_and_may_be_no_text() {
     assert_eq!(client(&["clé"], &[("x-api-key", "clé")], "1.1.1.1:1").kind, LimitKind::Client);
-    let mut fields = HeaderMap::new();
-    fields.insert("x-api-key", HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+    let fields = headers(&[("x-api-key", b"\xff\xfe")]);
     let found = identify(&rules(), &limits(&["k"]), None, &fields, "1.1.1.1:1".parse().unwrap());
     assert_eq!(found.kind, LimitKind::Default);
 }
@@ -143,16 +145,13 @@ proptest! {
         key in vec(any::<u8>(), 0..40), forwarded in vec(vec(any::<u8>(), 0..40), 0..4), ip: [u8; 4], port: u16,
     ) {
         prop_assume!(ip[0] != 10);
-        let mut fields = HeaderMap::new();
+        let may_be_sent = |value: &[u8]| http::HeaderValue::from_bytes(value).is_ok();
         let values = forwarded.iter().map(|value| ("x-forwarded-for", value)).chain([("x-api-key", &key)]);
-        for (name, value) in values {
-            if let Ok(value) = HeaderValue::from_bytes(value) {
-                fields.append(name, value);
-            }
-        }
+        let values: Vec<_> = values.filter(|(_, value)| may_be_sent(value)).collect();
+        let fields = headers(&values);
         let peer = SocketAddr::from((ip, port));
         let found = identify(&rules(), &limits(&["a-known-client"]), Some(limit(5.0)), &fields, peer);
-        let plain = identify(&rules(), &Limits::default(), Some(limit(5.0)), &HeaderMap::new(), peer);
+        let plain = identify(&rules(), &Limits::default(), Some(limit(5.0)), &headers::<&str>(&[]), peer);
         prop_assert_eq!(found, plain);
     }
 

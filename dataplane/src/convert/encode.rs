@@ -33,6 +33,7 @@ pub(crate) fn encode_settings(snapshot: &Snapshot) -> wire::Settings {
         strategy: encode_strategy(snapshot.pool.strategy()).into(),
         client: Some(encode_client_rules(&snapshot.client_rules)),
         backend_tls: encode_backend_tls(snapshot.backend_tls.ca_pem()),
+        ..Default::default()
     }
 }
 

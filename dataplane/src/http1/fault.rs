@@ -2,10 +2,9 @@
 
 /// Why a request is refused. Each has its status code and a sentence for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Fault {
     /// The request line is not `method SP target SP HTTP/1.x`.
-    RequestLine = 1,
+    RequestLine,
     /// The target has a byte or a form that no target has, or not the one its method takes.
     Target,
     /// An HTTP version other than 1.0 and 1.1.
@@ -55,20 +54,4 @@ impl Fault {
         Self::Method,
         Self::Slow,
     ];
-
-    /// The fault with this number (`fault as u8`).
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|fault| *fault as u8 == number)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_name_faults() {
-        assert!(Fault::ALL.into_iter().all(|fault| Fault::from_number(fault as u8) == Some(fault)));
-        assert_eq!(Fault::from_number(0), None);
-    }
 }

@@ -1,13 +1,15 @@
 //! The head of a request (RFC 9112 sections 2 to 6, RFC 9110 section 7.2).
 
-use super::{Fault, chars, field, host};
+use std::ops::Range;
+
+use super::{Fault, Field, Fields, Name, Options, chars, field, host};
 
 /// Longest request line, bytes.
 const MAX_LINE_BYTES: usize = 8 * 1024;
 /// Largest head, bytes.
 pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// Most fields; hyper's own bound.
-const MAX_FIELDS: usize = 100;
+/// Most fields.
+pub(super) const MAX_FIELDS: usize = 100;
 /// How an absolute-form target begins.
 const SCHEME: &[u8] = b"http://";
 /// Empty lines before a request that are passed over (RFC 9112 section 2.2).
@@ -22,27 +24,51 @@ pub enum Framing {
     Chunked,
 }
 
-/// A valid head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Default for Framing {
+    fn default() -> Self {
+        Self::Length(0)
+    }
+}
+
+/// What is known of a valid head. Places are counted from the request line's first byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHead {
     /// Bytes up to and with the empty line.
     pub length: usize,
+    /// Bytes of empty lines before the request line, counted in `length`.
+    pub leading: usize,
     /// How long the body is.
     pub framing: Framing,
-    /// What follows may be another protocol, if the answer is 101.
+    /// There is an Upgrade field.
     pub upgrade: bool,
     /// It is OPTIONS with an absolute target that has neither path nor query: about the server, not a resource.
     pub about_server: bool,
+    /// It is HTTP/1.0.
+    pub is_http_10: bool,
+    /// What Connection says.
+    pub options: Options,
+    /// Whether an answer to Expect is waited for.
+    pub expects: bool,
+    /// The method ends here.
+    pub method_end: usize,
+    /// The target, as it was written.
+    pub target: Range<usize>,
+    /// Of an absolute-form target, the authority.
+    pub authority: Option<Range<usize>>,
 }
 
 /// Checks the head that `bytes` begin with. `Ok(None)`: it is not complete, and nothing is wrong so far.
 ///
 /// `seen` bytes were looked at by earlier calls; it is kept up to date, so that a head that trickles in costs no more
-/// than one that comes at once.
-pub fn scan_head(bytes: &[u8], seen: &mut usize) -> Result<Option<RequestHead>, Fault> {
-    match end_of_head(bytes, seen)? {
-        Some(length) => check(&bytes[..length]).map(Some),
+/// than one that comes at once. `fields` becomes the places of all fields.
+pub fn scan_head(bytes: &[u8], seen: &mut usize, fields: &mut Vec<Field>) -> Result<Option<RequestHead>, Fault> {
+    let leading = bytes.len() - without_leading_lines(bytes).len();
+    match end_of_head(bytes, seen, leading, MAX_HEAD_BYTES)? {
+        Some(length) => {
+            check(&bytes[leading..length], fields).map(|head| Some(RequestHead { length, leading, ..head }))
+        }
         None if bytes.len() > MAX_HEAD_BYTES => Err(Fault::HeadTooLarge),
+        None if *seen == leading && bytes.len() - leading > MAX_LINE_BYTES => Err(Fault::TargetTooLong),
         None => check_request_line(bytes).map(|()| None),
     }
 }
@@ -50,7 +76,7 @@ pub fn scan_head(bytes: &[u8], seen: &mut usize) -> Result<Option<RequestHead>, 
 /// Of a head that is not complete: who says `GET /` alone (HTTP/0.9) will not say more.
 fn check_request_line(bytes: &[u8]) -> Result<(), Fault> {
     match field::next_line(without_leading_lines(bytes))? {
-        Some((line, _)) => RequestLine::parse(line).map(drop),
+        Some((line, _)) => parse_line(line).map(drop),
         None => Ok(()),
     }
 }
@@ -63,9 +89,9 @@ fn without_leading_lines(bytes: &[u8]) -> &[u8] {
     rest
 }
 
-/// Where the head ends, if it does. Every line that has ended must have ended well.
-fn end_of_head(bytes: &[u8], seen: &mut usize) -> Result<Option<usize>, Fault> {
-    let leading = bytes.len() - without_leading_lines(bytes).len();
+/// Where the head ends, if it does. Every line that has ended must have ended well. `seen` is where the last, incomplete
+/// line begins.
+pub(super) fn end_of_head(bytes: &[u8], seen: &mut usize, leading: usize, most: usize) -> Result<Option<usize>, Fault> {
     *seen = (*seen).max(leading);
     while let Some(offset) = memchr::memchr(b'\n', &bytes[*seen..]) {
         let lf = *seen + offset;
@@ -74,62 +100,71 @@ fn end_of_head(bytes: &[u8], seen: &mut usize) -> Result<Option<usize>, Fault> {
         }
         let line = *seen;
         *seen = lf + 1;
-        if lf + 1 > MAX_HEAD_BYTES {
+        if lf + 1 > most {
             return Err(Fault::HeadTooLarge);
         }
         if line + 1 == lf {
             return Ok(Some(lf + 1));
         }
     }
-    // `seen` stays at the start of the last, incomplete line.
-    if *seen == leading && bytes.len() - leading > MAX_LINE_BYTES { Err(Fault::TargetTooLong) } else { Ok(None) }
+    Ok(None)
 }
 
-fn check(head: &[u8]) -> Result<RequestHead, Fault> {
-    let (line, mut rest) = field::next_line(without_leading_lines(head))?.ok_or(Fault::RequestLine)?;
-    let line = RequestLine::parse(line)?;
-    let mut fields = Fields::default();
-    while let Some((line, after)) = field::next_line(rest)? {
-        if line.is_empty() {
-            break;
-        }
-        fields.take(line)?;
-        rest = after;
+fn check(head: &[u8], fields: &mut Vec<Field>) -> Result<RequestHead, Fault> {
+    let (line, rest) = field::next_line(head)?.ok_or(Fault::RequestLine)?;
+    let mut found = parse_line(line)?;
+    scan_fields(head, head.len() - rest.len(), fields)?;
+    let fields = Fields { bytes: head, places: fields };
+    let mut checks = Checks::default();
+    for field in fields.places {
+        checks.take(field.name, field.value_in(head), &mut found)?;
     }
-    fields.check_host(&line)?;
-    let framing = fields.framing(&line)?;
-    Ok(RequestHead { length: head.len(), framing, upgrade: fields.upgrade, about_server: line.about_server })
+    check_host(checks.host, found.authority.clone().map(|authority| &head[authority]), found.is_http_10)?;
+    found.framing = checks.framing(found.is_http_10)?;
+    Ok(found)
 }
 
-struct RequestLine<'a> {
-    /// Of an absolute-form target.
-    authority: Option<&'a [u8]>,
-    is_http_10: bool,
-    about_server: bool,
-}
-
-impl<'a> RequestLine<'a> {
-    fn parse(line: &'a [u8]) -> Result<Self, Fault> {
-        if line.len() > MAX_LINE_BYTES {
-            return Err(Fault::TargetTooLong);
+/// Finds all fields from `at` to the empty line.
+pub(super) fn scan_fields(head: &[u8], mut at: usize, fields: &mut Vec<Field>) -> Result<(), Fault> {
+    fields.clear();
+    while let Some(offset) = memchr::memchr(b'\n', &head[at..]) {
+        if offset == 1 && head[at] == b'\r' {
+            return Ok(());
         }
-        let mut parts = line.split(|b| *b == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Fault::RequestLine);
-        };
-        if !chars::is_token(method) {
-            return Err(Fault::RequestLine);
+        if fields.len() == MAX_FIELDS {
+            return Err(Fault::HeadTooLarge);
         }
-        let is_http_10 = parse_version(version)?;
-        if method == b"CONNECT" || method == b"TRACE" {
-            return Err(Fault::Method);
-        }
-        let authority = parse_target(method, target)?;
-        let has_no_path = authority.is_some_and(|authority| target.len() == SCHEME.len() + authority.len());
-        Ok(Self { authority, is_http_10, about_server: has_no_path && method == b"OPTIONS" })
+        fields.push(Field::parse(head, at, at + offset)?);
+        at += offset + 1;
     }
+    Ok(())
+}
+
+/// Of a request line without its line end.
+fn parse_line(line: &[u8]) -> Result<RequestHead, Fault> {
+    if line.len() > MAX_LINE_BYTES {
+        return Err(Fault::TargetTooLong);
+    }
+    let method_end = chars::token_length(line);
+    let method = &line[..method_end];
+    let rest = line[method_end..].strip_prefix(b" ").filter(|_| method_end > 0).ok_or(Fault::RequestLine)?;
+    let space = memchr::memchr(b' ', rest).ok_or(Fault::RequestLine)?;
+    let (target, version) = (&rest[..space], &rest[space + 1..]);
+    let is_http_10 = parse_version(version)?;
+    if method == b"CONNECT" || method == b"TRACE" {
+        return Err(Fault::Method);
+    }
+    let at = method_end + 1;
+    let authority = parse_target(method, target)?.map(|length| at + SCHEME.len()..at + SCHEME.len() + length);
+    let has_no_path = authority.as_ref().is_some_and(|authority| authority.end == at + target.len());
+    Ok(RequestHead {
+        is_http_10,
+        about_server: has_no_path && method == b"OPTIONS",
+        method_end,
+        target: at..at + target.len(),
+        authority,
+        ..RequestHead::default()
+    })
 }
 
 /// Whether it is HTTP/1.0.
@@ -144,8 +179,8 @@ fn parse_version(version: &[u8]) -> Result<bool, Fault> {
     }
 }
 
-/// The authority of an absolute-form target; `None` for the other forms.
-fn parse_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
+/// The length of an absolute-form target's authority; `None` for the other forms.
+fn parse_target(method: &[u8], target: &[u8]) -> Result<Option<usize>, Fault> {
     if target == b"*" {
         return if method == b"OPTIONS" { Ok(None) } else { Err(Fault::Target) };
     }
@@ -157,7 +192,7 @@ fn parse_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>,
     }
     let after = strip_scheme(target).ok_or(Fault::Target)?;
     let end = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
-    if host::is_authority(&after[..end]) { Ok(Some(&after[..end])) } else { Err(Fault::Target) }
+    if host::is_authority(&after[..end]) { Ok(Some(end)) } else { Err(Fault::Target) }
 }
 
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
@@ -167,38 +202,26 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
 
 /// The fields that decide where a message goes and where it ends.
 #[derive(Default)]
-struct Fields<'a> {
-    count: usize,
+struct Checks<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<u64>,
     chunked: bool,
-    upgrade: bool,
 }
 
-impl<'a> Fields<'a> {
-    fn take(&mut self, line: &'a [u8]) -> Result<(), Fault> {
-        self.count += 1;
-        if self.count > MAX_FIELDS {
-            return Err(Fault::HeadTooLarge);
+impl<'a> Checks<'a> {
+    fn take(&mut self, name: Name, value: &'a [u8], found: &mut RequestHead) -> Result<(), Fault> {
+        match name {
+            Name::Other => {}
+            Name::Host if !host::is_authority(value) || self.host.replace(value).is_some() => return Err(Fault::Host),
+            Name::Expect if !is_expectation(value) => return Err(Fault::Expectation),
+            Name::Expect => found.expects = true,
+            Name::Upgrade => found.upgrade = true,
+            Name::Connection => found.options.take(value)?,
+            Name::ContentLength => self.content_length(value)?,
+            Name::TransferEncoding => self.transfer_encoding(value)?,
+            _ => {}
         }
-        let (name, value) = field::split(line)?;
-        // The length sorts out nearly every other field.
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.host(value),
-            6 if name.eq_ignore_ascii_case(b"expect") && !is_expectation(value) => Err(Fault::Expectation),
-            7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.upgrade = true;
-                Ok(())
-            }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
-            _ => Ok(()),
-        }
-    }
-
-    fn host(&mut self, value: &'a [u8]) -> Result<(), Fault> {
-        let valid = host::is_authority(value) && self.host.replace(value).is_none();
-        if valid { Ok(()) } else { Err(Fault::Host) }
+        Ok(())
     }
 
     fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
@@ -214,21 +237,21 @@ impl<'a> Fields<'a> {
         if value.eq_ignore_ascii_case(b"chunked") { Ok(()) } else { Err(Fault::Coding) }
     }
 
-    fn check_host(&self, line: &RequestLine<'_>) -> Result<(), Fault> {
-        match (self.host, line.authority) {
-            (None, _) if !line.is_http_10 => Err(Fault::Host),
-            (Some(host), Some(authority)) if !host::names_same_place(host, authority) => Err(Fault::Host),
-            _ => Ok(()),
-        }
-    }
-
-    fn framing(&self, line: &RequestLine<'_>) -> Result<Framing, Fault> {
+    fn framing(&self, is_http_10: bool) -> Result<Framing, Fault> {
         match (self.chunked, self.content_length) {
             (true, Some(_)) => Err(Fault::ContentLength),
-            (true, None) if line.is_http_10 => Err(Fault::TransferEncoding),
+            (true, None) if is_http_10 => Err(Fault::TransferEncoding),
             (true, None) => Ok(Framing::Chunked),
             (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
         }
+    }
+}
+
+fn check_host(host: Option<&[u8]>, authority: Option<&[u8]>, is_http_10: bool) -> Result<(), Fault> {
+    match (host, authority) {
+        (None, _) if !is_http_10 => Err(Fault::Host),
+        (Some(host), Some(authority)) if !host::names_same_place(host, authority) => Err(Fault::Host),
+        _ => Ok(()),
     }
 }
 
@@ -238,7 +261,7 @@ pub(crate) fn is_expectation(value: &[u8]) -> bool {
 }
 
 /// 1*DIGIT, far below what any length arithmetic could overflow on.
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     let valid = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let number: u64 = std::str::from_utf8(digits).ok().filter(|_| valid)?.parse().ok()?;
     (number <= i64::MAX as u64).then_some(number)
@@ -249,7 +272,7 @@ mod tests {
     use super::*;
 
     fn scan(head: &str) -> Result<Option<RequestHead>, Fault> {
-        scan_head(head.as_bytes(), &mut 0)
+        scan_head(head.as_bytes(), &mut 0, &mut Vec::new())
     }
 
     fn ok(head: &str) -> RequestHead {
@@ -374,10 +397,10 @@ mod tests {
     #[test]
     fn a_head_may_come_in_any_pieces() {
         let head = b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n";
-        let mut seen = 0;
+        let (mut seen, mut fields) = (0, Vec::new());
         for end in 0..head.len() {
-            assert_eq!(scan_head(&head[..end], &mut seen), Ok(None), "{end}");
+            assert_eq!(scan_head(&head[..end], &mut seen, &mut fields), Ok(None), "{end}");
         }
-        assert_eq!(scan_head(head, &mut seen).unwrap().unwrap().framing, Framing::Length(3));
+        assert_eq!(scan_head(head, &mut seen, &mut fields).unwrap().unwrap().framing, Framing::Length(3));
     }
 }

@@ -5,10 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use http::{Method, Request, Uri};
-
 use crate::{
     clock::{self, Nanos},
+    http1::Head,
     pool::Backend,
 };
 
@@ -16,8 +15,8 @@ use crate::{
 pub(crate) struct AccessRecord {
     started: Nanos,
     peer: SocketAddr,
-    method: Method,
-    target: Uri,
+    method: String,
+    path: String,
     pub(super) client: Option<IpAddr>,
     pub(super) backend: Option<Arc<Backend>>,
     pub(super) status: u16,
@@ -25,12 +24,15 @@ pub(crate) struct AccessRecord {
 }
 
 impl AccessRecord {
-    pub(super) fn new<B>(peer: SocketAddr, request: &Request<B>) -> Box<Self> {
+    /// `None`: what came is not a request.
+    pub(super) fn new(peer: SocketAddr, head: Option<&Head>) -> Box<Self> {
+        let path = head.and_then(|head| head.target().split(|byte| *byte == b'?').next());
+        let text = |bytes: Option<&[u8]>| bytes.map_or("-".into(), |b| String::from_utf8_lossy(b).into_owned());
         Box::new(Self {
             started: clock::now(),
             peer,
-            method: request.method().clone(),
-            target: request.uri().clone(),
+            method: text(head.map(Head::method)),
+            path: text(path),
             client: None,
             backend: None,
             status: 0,
@@ -45,7 +47,7 @@ impl AccessRecord {
             peer = %self.peer,
             client = %self.client.unwrap_or(self.peer.ip()),
             method = %self.method,
-            path = self.target.path(),
+            path = %self.path,
             status = self.status,
             sent_bytes = self.sent_bytes,
             backend = self.backend.as_ref().map(|b| b.authority.as_str()),

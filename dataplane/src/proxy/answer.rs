@@ -1,35 +1,39 @@
 //! Answers that Balancer makes itself: `application/problem+json` (RFC 9457) with an `X-Request-Id`.
 
-use bytes::{BufMut, Bytes};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
-
-use super::body::ProxyBody;
-use crate::{http1::Fault, metrics::OwnAnswer, server::Worker};
-
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+use super::{Answer, AnswerBody, grpc};
+use crate::{
+    http1::{Fault, Head, Name, put_field},
+    metrics::OwnAnswer,
+    server::Worker,
+};
 
 /// Longest request id of a client that is given back.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The request id that the client chose, if it is one that can be given back.
-pub(super) fn request_id<B>(request: &Request<B>) -> Option<HeaderValue> {
-    let id = request.headers().get(&X_REQUEST_ID)?;
-    (!id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.to_str().is_ok()).then(|| id.clone())
+pub(super) fn request_id(head: &Head) -> Option<&[u8]> {
+    let id = head.fields().first(Name::XRequestId)?;
+    let visible = id.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    (!id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && visible).then_some(id)
 }
 
-/// The answer for `reason`, under the client's request id or a new one.
-pub(super) fn own_answer(worker: &Worker, id: Option<HeaderValue>, reason: OwnAnswer) -> Response<ProxyBody> {
+/// The answer for `reason` to a request with this head, under the client's request id or a new one.
+pub(super) fn own_answer(worker: &Worker, head: &Head, reason: OwnAnswer) -> Answer {
     worker.shared.metrics.requests.own_answer(reason);
-    let mut response = answer(worker, id, problem(reason));
+    let (id, problem) = (request_id(head), problem(reason));
+    let mut answer = if grpc::is_call(head) {
+        named(worker, id, grpc::answer(worker, reason, problem.sentence))
+    } else {
+        answer(worker, id, problem)
+    };
     if matches!(reason, OwnAnswer::Overloaded | OwnAnswer::TooManyConnections) {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        put_field(&mut answer.head, "Retry-After", b"1");
     }
-    response
+    answer
 }
 
 /// The answer to a request that must not be forwarded.
-pub(super) fn fault(worker: &Worker, fault: Fault) -> Response<ProxyBody> {
+pub(super) fn fault(worker: &Worker, fault: Fault) -> Answer {
     worker.shared.metrics.requests.own_answer(match fault {
         Fault::Slow => OwnAnswer::RequestTimeout,
         _ => OwnAnswer::BadRequest,
@@ -37,34 +41,44 @@ pub(super) fn fault(worker: &Worker, fault: Fault) -> Response<ProxyBody> {
     answer(worker, None, fault_problem(fault))
 }
 
-fn answer(worker: &Worker, id: Option<HeaderValue>, (status, body): Problem) -> Response<ProxyBody> {
-    let mut response = Response::new(ProxyBody::full(Bytes::from_static(body.as_bytes())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, PROBLEM_JSON.clone());
-    headers.insert(X_REQUEST_ID.clone(), id.unwrap_or_else(|| new_id(worker)));
-    response
+/// The answer of the last hop that `Max-Forwards` allows.
+pub(super) fn last_hop(worker: &Worker) -> Answer {
+    let mut head = worker.buffers.sheet();
+    head.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+    Answer { status: 200, head, has_date: false, body: AnswerBody::Own("") }
 }
 
-fn new_id(worker: &Worker) -> HeaderValue {
-    let id = [worker.random(), worker.random()];
-    worker.values.render(|b| {
-        for byte in id.iter().flat_map(|half| half.to_be_bytes()) {
-            b.put_slice(&[hex(byte >> 4), hex(byte & 15)]);
-        }
-    })
+fn answer(worker: &Worker, id: Option<&[u8]>, problem: Problem) -> Answer {
+    let mut head = worker.buffers.sheet();
+    head.extend_from_slice(problem.head.as_bytes());
+    put_field(&mut head, "Content-Length", itoa::Buffer::new().format(problem.body.len()).as_bytes());
+    named(worker, id, Answer { status: problem.status, head, has_date: false, body: AnswerBody::Own(problem.body) })
+}
+
+fn named(worker: &Worker, id: Option<&[u8]>, mut answer: Answer) -> Answer {
+    match id {
+        Some(id) => put_field(&mut answer.head, "X-Request-Id", id),
+        None => put_field(&mut answer.head, "X-Request-Id", &new_id(worker)),
+    }
+    answer
+}
+
+fn new_id(worker: &Worker) -> [u8; 32] {
+    let halves = [worker.random(), worker.random()];
+    std::array::from_fn(|digit| hex((halves[digit / 16] >> (60 - digit % 16 * 4) & 15) as u8))
 }
 
 fn hex(nibble: u8) -> u8 {
     b"0123456789abcdef"[usize::from(nibble)]
 }
 
-/// `$detail` is one sentence; legacy clients read it from `errors`.
+/// An answer without its id. `$detail` is one sentence; legacy clients read it from `errors`.
 macro_rules! problem {
-    ($status:ident, $code:literal, $title:literal, $detail:literal) => {
-        (
-            StatusCode::$status,
-            concat!(
+    ($code:literal, $title:literal, $detail:literal) => {
+        Problem {
+            status: $code,
+            head: concat!("HTTP/1.1 ", $code, " ", $title, "\r\nContent-Type: application/problem+json\r\n"),
+            body: concat!(
                 r#"{"type":"about:blank","title":""#,
                 $title,
                 r#"","status":"#,
@@ -75,58 +89,55 @@ macro_rules! problem {
                 $detail,
                 "\"}\n"
             ),
-        )
+            sentence: $detail,
+        }
     };
 }
 
-type Problem = (StatusCode, &'static str);
+struct Problem {
+    status: u16,
+    head: &'static str,
+    body: &'static str,
+    sentence: &'static str,
+}
 
 fn problem(reason: OwnAnswer) -> Problem {
     match reason {
         OwnAnswer::OverLimit => problem!(
-            TOO_MANY_REQUESTS,
             429,
             "Too Many Requests",
             "The client is over its limit; try again after the seconds given in Retry-After."
         ),
-        OwnAnswer::NoSnapshot => problem!(
-            SERVICE_UNAVAILABLE,
-            503,
-            "Service Unavailable",
-            "The balancer has not received its configuration yet."
-        ),
+        OwnAnswer::NoSnapshot => {
+            problem!(503, "Service Unavailable", "The balancer has not received its configuration yet.")
+        }
         OwnAnswer::NoBackend => {
-            problem!(SERVICE_UNAVAILABLE, 503, "Service Unavailable", "No healthy backend can take the request.")
+            problem!(503, "Service Unavailable", "No healthy backend can take the request.")
         }
         OwnAnswer::ConnectFailed => {
-            problem!(SERVICE_UNAVAILABLE, 503, "Service Unavailable", "No backend could be connected to.")
+            problem!(503, "Service Unavailable", "No backend could be connected to.")
         }
         OwnAnswer::Overloaded => problem!(
-            SERVICE_UNAVAILABLE,
             503,
             "Service Unavailable",
             "All backends are busy, and none had room in time; try again after the seconds given in Retry-After."
         ),
-        OwnAnswer::TooManyConnections => problem!(
-            SERVICE_UNAVAILABLE,
-            503,
-            "Service Unavailable",
-            "There are too many connections; close some, or try again later."
-        ),
+        OwnAnswer::TooManyConnections => {
+            problem!(503, "Service Unavailable", "There are too many connections; close some, or try again later.")
+        }
         OwnAnswer::BadGateway => problem!(
-            BAD_GATEWAY,
             502,
             "Bad Gateway",
             "The backend closed the connection or answered with something that is not HTTP."
         ),
         OwnAnswer::Timeout => {
-            problem!(GATEWAY_TIMEOUT, 504, "Gateway Timeout", "The backend did not answer in time.")
+            problem!(504, "Gateway Timeout", "The backend did not answer in time.")
         }
         OwnAnswer::BadRequest => {
-            problem!(BAD_REQUEST, 400, "Bad Request", "The request is not one that can be forwarded.")
+            problem!(400, "Bad Request", "The request is not one that can be forwarded.")
         }
         OwnAnswer::RequestTimeout => {
-            problem!(REQUEST_TIMEOUT, 408, "Request Timeout", "The client did not send its request in time.")
+            problem!(408, "Request Timeout", "The client did not send its request in time.")
         }
     }
 }
@@ -134,7 +145,7 @@ fn problem(reason: OwnAnswer) -> Problem {
 fn fault_problem(fault: Fault) -> Problem {
     macro_rules! bad_request {
         ($detail:literal) => {
-            problem!(BAD_REQUEST, 400, "Bad Request", $detail)
+            problem!(400, "Bad Request", $detail)
         };
     }
     match fault {
@@ -149,29 +160,21 @@ fn fault_problem(fault: Fault) -> Problem {
         Fault::TransferEncoding => bad_request!("Transfer-Encoding is given twice, or in HTTP/1.0."),
         Fault::Chunk => bad_request!("The chunked body is malformed."),
         Fault::Coding => {
-            problem!(NOT_IMPLEMENTED, 501, "Not Implemented", "No transfer coding other than 'chunked' is supported.")
+            problem!(501, "Not Implemented", "No transfer coding other than 'chunked' is supported.")
         }
         Fault::Method => {
-            problem!(NOT_IMPLEMENTED, 501, "Not Implemented", "The methods CONNECT and TRACE are not supported.")
+            problem!(501, "Not Implemented", "The methods CONNECT and TRACE are not supported.")
         }
-        Fault::Version => problem!(
-            HTTP_VERSION_NOT_SUPPORTED,
-            505,
-            "HTTP Version Not Supported",
-            "Only HTTP/1.1 and HTTP/1.0 are supported here."
-        ),
-        Fault::TargetTooLong => problem!(URI_TOO_LONG, 414, "URI Too Long", "The request line is longer than 8 KiB."),
-        Fault::HeadTooLarge => problem!(
-            REQUEST_HEADER_FIELDS_TOO_LARGE,
-            431,
-            "Request Header Fields Too Large",
-            "The request head has more than 32 KiB or 100 fields."
-        ),
+        Fault::Version => problem!(505, "HTTP Version Not Supported", "Only HTTP/1.1 and HTTP/1.0 are supported here."),
+        Fault::TargetTooLong => problem!(414, "URI Too Long", "The request line is longer than 8 KiB."),
+        Fault::HeadTooLarge => {
+            problem!(431, "Request Header Fields Too Large", "The request head has more than 32 KiB or 100 fields.")
+        }
         Fault::Expectation => {
-            problem!(EXPECTATION_FAILED, 417, "Expectation Failed", "The only expectation is '100-continue'.")
+            problem!(417, "Expectation Failed", "The only expectation is '100-continue'.")
         }
         Fault::Slow => {
-            problem!(REQUEST_TIMEOUT, 408, "Request Timeout", "The client did not send its request in time.")
+            problem!(408, "Request Timeout", "The client did not send its request in time.")
         }
     }
 }
@@ -183,21 +186,27 @@ mod tests {
     #[test]
     fn every_own_answer_is_a_problem_that_says_its_status() {
         let problems = OwnAnswer::ALL.map(problem).into_iter().chain(Fault::ALL.map(fault_problem));
-        for (status, body) in problems {
+        for Problem { status, head, body, sentence } in problems {
+            // As it is also the message of gRPC, which encodes all else.
+            assert!(sentence.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%'), "{sentence}");
             let json: serde_json::Value = serde_json::from_str(body).unwrap();
-            assert_eq!(json["status"], status.as_u16(), "{body}");
-            assert_eq!(json["title"], status.canonical_reason().unwrap());
+            let title = http::StatusCode::from_u16(status).unwrap().canonical_reason().unwrap();
+            assert_eq!(json["status"], status, "{body}");
+            assert_eq!(json["title"], title);
             assert_eq!(json["detail"], json["errors"]);
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} {title}\r\n")), "{head}");
         }
     }
 
     #[test]
     fn only_a_short_visible_request_id_is_given_back() {
         let id = |value: &[u8]| {
-            let value = HeaderValue::from_bytes(value).unwrap();
-            request_id(&Request::builder().header("x-request-id", value).body(()).unwrap())
+            let mut head = Head::default();
+            let text = [b"GET / HTTP/1.1\r\nHost: h\r\nx-request-id: ", value, b"\r\n\r\n"].concat();
+            head.scan(&text, &mut 0).unwrap().unwrap();
+            request_id(&head).map(<[u8]>::to_vec)
         };
-        assert_eq!(id(b"abc-1").unwrap(), "abc-1");
+        assert_eq!(id(b"abc-1").unwrap(), b"abc-1");
         assert_eq!(id(b""), None);
         assert_eq!(id(b"\xff"), None);
         assert_eq!(id(&[b'x'; 129]), None);

@@ -1,30 +1,37 @@
 //! Forwarding a request: pick a backend, send, and where that is safe try another.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
-
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body::Body;
-use hyper::{body::Incoming, upgrade};
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use super::{
-    body::{ProxyBody, Source, UpstreamBody},
+    Answer, AnswerBody,
+    caller::{Caller, CallerGone},
+    exchange::{self, Exchange},
     headers,
+    max_forwards::Hops,
     outgoing::Outgoing,
-    tunnel,
 };
 use crate::{
     client::Client,
     clock,
+    http1::{Head, ResponseHead},
     metrics::OwnAnswer,
     pool::{Backend, InFlight},
     server::{Deadline, Worker},
     snapshot::Snapshot,
     traffic::Failure,
-    upstream::{self, ConnectError, Upstream},
+    upstream::{self, ConnectError, Destination, NoHead, Upstream},
 };
 
 /// Most backends one request is tried on.
 const MAX_BACKENDS: usize = 3;
+/// Most interim answers to one request.
+const MAX_INTERIM: usize = 100;
 
 /// Everything about a request that is not in the request.
 pub(super) struct Forward<'a> {
@@ -32,15 +39,15 @@ pub(super) struct Forward<'a> {
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) client: &'a Client,
     pub(super) peer: SocketAddr,
-    pub(super) peer_ip: &'a HeaderValue,
-    pub(super) scheme: &'a HeaderValue,
+    pub(super) peer_ip: &'a [u8],
+    pub(super) scheme: &'a [u8],
     /// By when the backend must have answered.
     pub(super) answer_due: &'a Arc<Deadline>,
 }
 
 /// An answer, and whose it is.
 pub(super) struct Forwarded {
-    pub(super) response: Response<ProxyBody>,
+    pub(super) answer: Answer,
     pub(super) backend: Arc<Backend>,
 }
 
@@ -49,34 +56,46 @@ struct Failed {
     reason: OwnAnswer,
     /// `None`: it was not the backend's fault.
     blame: Option<Failure>,
-    /// The request, where it can be sent to another backend.
-    again: Option<Box<Outgoing>>,
+    /// The request can be sent to another backend.
+    again: bool,
 }
 
-/// An answer's head on the connection that its body will come from.
-type Answered = (Response<Incoming>, Upstream);
+/// An answer's head, and the connection that its body will come from.
+type Answered = (ResponseHead, Upstream);
+
+/// Why a request that was sent has no answer.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("no answer within the response time-out")]
+    Late,
+    #[error(transparent)]
+    NoHead(#[from] NoHead),
+    #[error("more interim answers than anybody needs")]
+    Babble,
+    #[error(transparent)]
+    Caller(#[from] CallerGone),
+}
 
 impl Forward<'_> {
     /// Forwards a request; an error says what to answer instead.
-    pub(super) async fn run(&self, mut request: Request<Incoming>) -> Result<Forwarded, OwnAnswer> {
-        let wants_websocket = request.body().is_end_stream() && headers::wants_websocket(&request);
-        let websocket = wants_websocket.then(|| upgrade::on(&mut request));
-        let mut outgoing = Outgoing::new(self, request, websocket.is_some())?;
+    pub(super) async fn run<C: Caller>(&self, head: &Head, hops: Hops, caller: &mut C) -> Result<Forwarded, OwnAnswer> {
+        let mut outgoing = Outgoing::new(self, head, hops, caller);
         let mut tried = [0; MAX_BACKENDS];
         let mut reason = OwnAnswer::NoBackend;
         let mut next = Some(self.first_place().await?);
         for attempt in 0..MAX_BACKENDS {
             let Some((backend, in_flight)) = next else { break };
-            let failure = match self.try_backend(&backend, outgoing).await {
-                Ok(answered) => return Ok(self.answer(answered, backend, in_flight, websocket)),
+            let failure = match self.try_backend(&backend, &mut outgoing, caller).await {
+                Ok(answered) => return Ok(self.answer(answered, backend, in_flight, outgoing, caller)),
                 Err(failure) => failure,
             };
             (reason, tried[attempt]) = (failure.reason, backend.id);
             if let Some(blame) = failure.blame {
                 self.blame(&backend, blame);
             }
-            let Some(again) = failure.again.filter(|_| attempt + 1 < MAX_BACKENDS) else { break };
-            outgoing = *again;
+            if !failure.again || attempt + 1 == MAX_BACKENDS {
+                break;
+            }
             // Only a retry that can be made is taken out of the budget.
             next = self.place(&tried[..=attempt]).ok().filter(|_| self.may_retry());
         }
@@ -93,119 +112,160 @@ impl Forward<'_> {
     }
 
     /// Sends the request to one backend, on an idle connection if there is one.
-    async fn try_backend(&self, backend: &Backend, mut outgoing: Outgoing) -> Result<Answered, Failed> {
-        if !outgoing.request.headers().contains_key(header::HOST)
-            && let Ok(host) = HeaderValue::try_from(backend.authority.as_str())
-        {
-            outgoing.request.headers_mut().insert(header::HOST, host);
-        }
+    async fn try_backend<C: Caller>(
+        &self,
+        backend: &Arc<Backend>,
+        outgoing: &mut Outgoing,
+        caller: &mut C,
+    ) -> Result<Answered, Failed> {
+        outgoing.name_host(backend.authority.as_str());
         if let Some(idle) = self.worker.take_idle(backend.id) {
-            match self.exchange(idle, outgoing).await {
+            match self.exchange(idle, outgoing, caller).await {
                 // The backend may have closed the idle connection just then; a fresh one says whether it is there.
-                Err(Failed { reason: OwnAnswer::BadGateway, again: Some(again), .. }) => {
+                Err(Failed { reason: OwnAnswer::BadGateway, again: true, .. }) => {
                     self.worker.forget_idle(backend.id);
-                    outgoing = *again;
                 }
                 done => return done,
             }
         }
-        match upstream::connect(backend, &self.snapshot.backend_tls, self.worker.options.connect_timeout).await {
+        // Boxed: most requests find an idle connection, and should not carry the room for a new one.
+        let connecting = Box::pin(upstream::connect(&self.worker.http2, self.destination(backend), outgoing.websocket));
+        match connecting.await {
             Ok(fresh) => {
                 backend.state.connected(clock::now());
-                self.exchange(fresh, outgoing).await
+                self.exchange(fresh, outgoing, caller).await
             }
-            Err(error) => Err(connect_failed(backend, &error, outgoing)),
+            Err(error) => Err(connect_failed(backend, &error)),
         }
+    }
+
+    fn destination(&self, backend: &Arc<Backend>) -> Destination {
+        let (tls, limit) = (self.snapshot.backend_tls.clone(), self.worker.options.connect_timeout);
+        Destination { backend: backend.clone(), tls, limit }
     }
 
     /// Sends the request on a connection and waits for the head of the answer.
-    async fn exchange(&self, mut upstream: Upstream, outgoing: Outgoing) -> Result<Answered, Failed> {
-        let Outgoing { request, replay, websocket } = outgoing;
+    async fn exchange<C: Caller>(
+        &self,
+        mut upstream: Upstream,
+        outgoing: &mut Outgoing,
+        caller: &mut C,
+    ) -> Result<Answered, Failed> {
         self.answer_due.set(self.worker.options.response_timeout);
-        let answer = tokio::select! {
-            biased;
-            answer = upstream.send(request) => answer,
-            () = self.answer_due.passed() => return Err(Failed::new(OwnAnswer::Timeout, Failure::Timeout)),
-        };
+        outgoing.begin();
+        upstream.most_held = caller.part_bytes();
+        let mut interim = 0;
+        let answer = poll_fn(|cx| {
+            let answer = self.poll_answer(cx, &mut upstream, outgoing, caller, &mut interim);
+            if answer.is_pending() {
+                ready!(self.answer_due.poll_passed(cx));
+                return Poll::Ready(Err(NoAnswer::Late));
+            }
+            answer
+        })
+        .await;
         self.answer_due.clear();
         match answer {
-            Ok(response) if is_sound(&response, websocket) => Ok((response, upstream)),
-            Ok(_) => Err(Failed::new(OwnAnswer::BadGateway, Failure::Garbage)),
+            Ok(head) if head.status == 101 && !outgoing.websocket => {
+                Err(Failed::new(OwnAnswer::BadGateway, Failure::Garbage))
+            }
+            Ok(head) => Ok((head, upstream)),
             Err(error) => {
-                tracing::debug!(error = %error.error, "no answer from backend");
-                let blame = blame(&error.error);
-                Err(Failed { reason: OwnAnswer::BadGateway, blame, again: Outgoing::again(error, replay, websocket) })
+                let failed = Failed::without_answer(&error, outgoing);
+                let untouched = upstream.take_back().map(|body| outgoing.take_back(body)).is_some();
+                Err(Failed { again: failed.again || untouched, ..failed })
             }
         }
     }
 
-    fn answer(
+    /// Sends what can be sent, and passes on what comes before the answer.
+    fn poll_answer<C: Caller>(
         &self,
-        (response, upstream): Answered,
+        cx: &mut Context<'_>,
+        upstream: &mut Upstream,
+        outgoing: &mut Outgoing,
+        caller: &mut C,
+        interim: &mut usize,
+    ) -> Poll<Result<ResponseHead, NoAnswer>> {
+        let patience = self.worker.options.response_timeout;
+        loop {
+            outgoing.poll_send(cx, caller, upstream, (self.answer_due, patience))?;
+            // Who does not listen is told no more: interim answers wait on the backend's connection.
+            ready!(caller.poll_told(cx))?;
+            let head = ready!(upstream.poll_head(cx, outgoing.is_head, &self.worker.buffers))?;
+            if !head.is_interim() {
+                return Poll::Ready(Ok(head));
+            }
+            *interim += 1;
+            if *interim > MAX_INTERIM {
+                return Poll::Ready(Err(NoAnswer::Babble));
+            }
+            if head.status == 100 {
+                outgoing.release(caller);
+            } else if caller.hears_interim() {
+                self.pass_on_interim(&head, upstream, caller);
+            }
+            upstream.held.consume(head.length);
+        }
+    }
+
+    fn pass_on_interim<C: Caller>(&self, head: &ResponseHead, upstream: &Upstream, caller: &mut C) {
+        let mut interim = self.worker.buffers.sheet();
+        headers::write_response(&mut interim, head, upstream.fields());
+        interim.extend_from_slice(b"\r\n");
+        caller.tell(&interim);
+        self.worker.buffers.give_back(interim);
+    }
+
+    fn answer<C: Caller>(
+        &self,
+        (head, upstream): Answered,
         backend: Arc<Backend>,
         in_flight: InFlight,
-        websocket: Option<upgrade::OnUpgrade>,
+        outgoing: Outgoing,
+        caller: &C,
     ) -> Forwarded {
-        self.credit(&backend, response.status().as_u16());
-        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let tunnel = websocket.filter(|_| switched);
-        let (mut parts, incoming) = response.into_parts();
-        parts.version = Version::HTTP_11;
-        headers::strip_hop_by_hop(&mut parts.headers);
-        headers::add_via(&mut parts.headers);
-        let body = match tunnel {
-            Some(client) => {
-                headers::insert_websocket(&mut parts.headers);
-                self.worker.shared.metrics.connections.tunnel();
-                tunnel::start(self.worker, client, upstream, in_flight);
-                ProxyBody::full(bytes::Bytes::new())
-            }
-            None => {
-                let source = Source { upstream, backend_id: backend.id, in_flight, part_due: self.answer_due.clone() };
-                ProxyBody::upstream(UpstreamBody::new(incoming, source, self.worker.clone()))
-            }
-        };
-        Forwarded { response: Response::from_parts(parts, body), backend }
+        self.credit(&backend, head.status);
+        let mut sheet = self.worker.buffers.sheet();
+        headers::write_response(&mut sheet, &head, upstream.fields());
+        let place = exchange::Place { upstream, backend_id: backend.id, in_flight, part_due: self.answer_due.clone() };
+        let exchange = Exchange::new(self.worker.clone(), place, outgoing, &head, caller);
+        let body = if head.status == 101 { AnswerBody::Tunnel(exchange) } else { AnswerBody::Backend(exchange) };
+        Forwarded { answer: Answer { status: head.status, head: sheet, has_date: head.has_date, body }, backend }
     }
 }
 
 impl Failed {
     /// A failure after which the request must not be sent again.
     fn new(reason: OwnAnswer, blame: Failure) -> Self {
-        Self { reason, blame: Some(blame), again: None }
+        Self { reason, blame: Some(blame), again: false }
+    }
+
+    fn without_answer(error: &NoAnswer, outgoing: &Outgoing) -> Self {
+        tracing::debug!(%error, "no answer from backend");
+        match error {
+            NoAnswer::Late => Self::new(OwnAnswer::Timeout, Failure::Timeout),
+            // The backend did answer, though not in HTTP: it may have done what was asked.
+            NoAnswer::Babble | NoAnswer::NoHead(NoHead::Garbage(_)) => {
+                Self::new(OwnAnswer::BadGateway, Failure::Garbage)
+            }
+            NoAnswer::NoHead(NoHead::Closed | NoHead::Broken(_)) => {
+                Self { reason: OwnAnswer::BadGateway, blame: Some(Failure::Reset), again: outgoing.may_be_repeated() }
+            }
+            // A request's body that breaks off is its client's doing.
+            NoAnswer::Caller(_) => Self { reason: OwnAnswer::BadRequest, blame: None, again: false },
+        }
     }
 }
 
-fn connect_failed(backend: &Backend, error: &ConnectError, outgoing: Outgoing) -> Failed {
+fn connect_failed(backend: &Backend, error: &ConnectError) -> Failed {
     tracing::debug!(backend = %backend.authority, %error, "cannot connect to backend");
     let reason = match error {
         ConnectError::Timeout => OwnAnswer::Timeout,
-        ConnectError::Io(_) | ConnectError::Tls(_) => OwnAnswer::ConnectFailed,
+        ConnectError::Io(_) | ConnectError::Tls(_) | ConnectError::Http2(_) => OwnAnswer::ConnectFailed,
         ConnectError::Exhausted(_) => {
-            return Failed { reason: OwnAnswer::TooManyConnections, blame: None, again: None };
+            return Failed { reason: OwnAnswer::TooManyConnections, blame: None, again: false };
         }
     };
-    Failed { reason, blame: Some(Failure::Connect), again: Some(Box::new(outgoing)) }
-}
-
-/// What a backend did that hyper calls this. A request's body that breaks off is its client's doing.
-fn blame(error: &hyper::Error) -> Option<Failure> {
-    match error {
-        error if error.is_user() => None,
-        error if error.is_parse() => Some(Failure::Garbage),
-        _ => Some(Failure::Reset),
-    }
-}
-
-/// Whether an answer is one that can be passed on. hyper refuses what it cannot parse; this is what it lets pass.
-fn is_sound(response: &Response<Incoming>, asked_to_switch: bool) -> bool {
-    let (headers, status) = (response.headers(), response.status());
-    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let coding_is_sound = match (codings.next(), codings.next()) {
-        (None, _) => lengths <= 1,
-        (Some(coding), None) => lengths == 0 && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
-    };
-    coding_is_sound && (status != StatusCode::SWITCHING_PROTOCOLS || asked_to_switch)
+    Failed { reason, blame: Some(Failure::Connect), again: true }
 }

@@ -3,42 +3,43 @@
 use std::{
     io,
     pin::Pin,
-    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 
-use crate::{
-    pool::InFlight,
-    server::{Deadline, Worker},
-    upstream::Upstream,
-};
+use super::exchange::Exchange;
+use crate::server::{Deadline, Worker};
 
-/// Starts copying as soon as both connections have been handed over. Counts as in flight on its backend until the end.
-pub(super) fn start(worker: &Rc<Worker>, client: OnUpgrade, upstream: Upstream, in_flight: InFlight) {
+/// Copies until both sides are done, or nothing is carried for too long. `early` is what the client sent before it knew.
+/// Counts as in flight on its backend until the end.
+pub(crate) async fn run<S>(worker: &Worker, client: S, early: Vec<u8>, exchange: Exchange)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (quiet, patience) = (worker.timers.deadline(), worker.options.tunnel_idle_timeout);
-    worker.clone().spawn(async move {
-        let _in_flight = in_flight;
-        quiet.set(patience);
-        tokio::select! {
-            result = copy(client, upstream, &quiet, patience) => if let Err(error) = result {
-                tracing::debug!(%error, "tunnel ended");
-            },
-            () = quiet.passed() => tracing::debug!("tunnel closed: nothing was carried within the idle time-out"),
-        }
-    });
+    worker.shared.metrics.connections.tunnel();
+    quiet.set(patience);
+    let (backend, late, _in_flight) = exchange.into_tunnel();
+    let backend = Watched { stream: backend, quiet: quiet.clone(), patience };
+    tokio::select! {
+        result = copy(client, early, backend, late) => if let Err(error) = result {
+            tracing::debug!(%error, "tunnel ended");
+        },
+        () = quiet.passed() => tracing::debug!("tunnel closed: nothing was carried within the idle time-out"),
+    }
 }
 
-async fn copy(client: OnUpgrade, upstream: Upstream, quiet: &Arc<Deadline>, patience: Duration) -> io::Result<()> {
-    let (backend, early) = upstream.into_tunnel().await;
-    let mut client = TokioIo::new(client.await.map_err(io::Error::other)?);
-    client.write_all(&early).await?;
-    let mut backend = Watched { stream: backend, quiet: quiet.clone(), patience };
+async fn copy<C, B>(mut client: C, early: Vec<u8>, mut backend: B, late: Vec<u8>) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    client.write_all(&late).await?;
+    backend.write_all(&early).await?;
+    drop((early, late));
     copy_bidirectional(&mut client, &mut backend).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! One client connection, from accept to close.
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 
@@ -49,9 +49,9 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, place: Place) {
     }
 }
 
-async fn speak(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
+async fn speak(worker: Rc<Worker>, opened: Opened) -> io::Result<()> {
     match opened.is_http2 {
-        true => h2::serve(worker, opened).await,
+        true => h2::serve(worker, opened).await.map_err(io::Error::other),
         false => h1::serve(worker, opened).await,
     }
 }

@@ -1,90 +1,182 @@
-//! HTTP/1 on a client's connection.
+//! HTTP/1 on a client's connection: one task, which reads a request, has it answered, and writes the answer.
 
-use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc};
+mod client;
+mod farewell;
+mod relay;
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use std::{future::poll_fn, io, rc::Rc, sync::Arc};
 
-use super::{
-    Deadline, Worker,
-    connection::Opened,
-    guard::{Guard, SocketTimeouts, Verdict},
+use super::{Deadline, Worker, connection::Opened};
+use crate::{
+    http1::{Fault, Form, Head, put_field},
+    proxy::{Answer, AnswerBody, Answered, BodyError, Exchange, Proxy, tunnel},
 };
-use crate::proxy::{Proxy, ProxyBody, Turn};
+use client::{Client, Next};
 
-/// hyper's read buffer at most; larger than the largest head that passes the guard.
-const MAX_BUFFER_BYTES: usize = 64 * 1024;
-
-pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<()> {
-    let verdict = Arc::new(Verdict::default());
-    let handler = Rc::new(Handler {
-        worker: worker.clone(),
-        proxy: Proxy::new(worker.clone(), opened.peer, opened.scheme, opened.stream.is_refused()),
-        verdict,
-        requests: Cell::new(0),
-        answer_due: worker.timers.deadline(),
-    });
-    let guard = Guard::new(opened.stream, handler.verdict.clone(), &worker.timers, timeouts(&worker));
-    let connection = http1::Builder::new()
-        .max_buf_size(MAX_BUFFER_BYTES)
-        // A client that has said all it wants may close its side and still wait for the answer.
-        .half_close(true)
-        .serve_connection(TokioIo::new(guard), service_fn(|request| handler.clone().handle(request)))
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        result = connection.as_mut() => return result,
-        () = worker.notice_over() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    connection.await
+/// Serves the requests of a connection until one of them is its last.
+pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> io::Result<()> {
+    let proxy = Proxy::new(worker.clone(), opened.peer, opened.scheme, opened.stream.is_refused());
+    let answer_due = worker.timers.deadline();
+    let client = Client::new(worker.clone(), opened.stream);
+    Connection { worker, proxy, client, answer_due }.serve().await
 }
 
-fn timeouts(worker: &Worker) -> SocketTimeouts {
-    let options = &worker.options;
-    SocketTimeouts {
-        head: options.header_timeout,
-        keep_alive: options.keep_alive_timeout,
-        idle: options.client_idle_timeout,
-    }
-}
-
-/// Takes the requests of one connection, one at a time.
-struct Handler {
-    proxy: Proxy,
-    /// What the guard in front of hyper found wrong.
-    verdict: Arc<Verdict>,
-    /// Requests so far.
-    requests: Cell<u64>,
+struct Connection {
     worker: Rc<Worker>,
+    proxy: Proxy,
+    client: Client,
+    /// By when a backend must have answered, or gone on.
     answer_due: Arc<Deadline>,
 }
 
-impl Handler {
-    async fn handle(self: Rc<Self>, mut request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
-        let number = self.requests.get() + 1;
-        self.requests.set(number);
-        if self.verdict.is_about_server(number) {
-            ask_about_server(&mut request);
-        }
-        let fault = || self.verdict.fault(number);
-        let mut response = self.proxy.answer(request, Turn { fault: &fault, answer_due: &self.answer_due }).await;
-        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        self.verdict.answered(number, upgraded);
-        if !upgraded && (self.worker.shutdown.is_cancelled() || self.proxy.refuses()) {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok(response)
+/// What follows an answer.
+#[allow(clippy::large_enum_variant, reason = "it lives for a moment")]
+enum After {
+    /// The next request.
+    Next,
+    /// Nothing.
+    Close,
+    /// Nothing, and not in order: what was sent is not all there was.
+    Cut,
+    /// Another protocol.
+    Tunnel(Exchange),
+}
+
+/// What the answer to a request goes by.
+struct Turn<'a> {
+    /// `None`: what came is not a request.
+    head: Option<&'a Head>,
+    /// The connection may stay open, as far as the request says.
+    persists: bool,
+}
+
+impl Turn<'_> {
+    fn is_head(&self) -> bool {
+        self.head.is_some_and(|head| head.method() == b"HEAD")
+    }
+
+    fn is_http_10(&self) -> bool {
+        self.head.is_some_and(|head| head.facts().is_http_10)
     }
 }
 
-/// Turns `OPTIONS http://host` into `OPTIONS *` (RFC 9112 section 3.2.4). For hyper it is `OPTIONS http://host/`.
-fn ask_about_server<B>(request: &mut Request<B>) {
-    let host = request.uri().authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
-    if let Some(host) = host {
-        request.headers_mut().insert(header::HOST, host);
-        *request.uri_mut() = Uri::from_static("*");
+impl Connection {
+    async fn serve(mut self) -> io::Result<()> {
+        loop {
+            let mut room = None;
+            let next = poll_fn(|cx| self.client.poll_next(cx, &mut room)).await;
+            let after = match (&next, &room) {
+                (Next::Request, Some(head)) => self.answer(head).await?,
+                (Next::Refused(fault), _) => self.refuse(*fault).await?,
+                _ => return self.client.close().await,
+            };
+            if let Some(head) = room {
+                self.worker.give_back_head(head);
+            }
+            match after {
+                After::Next => {}
+                After::Close => return self.client.close().await,
+                After::Cut => return Ok(()),
+                After::Tunnel(exchange) => return self.tunnel(exchange).await,
+            }
+        }
     }
+
+    async fn answer(&mut self, head: &Head) -> io::Result<After> {
+        let facts = head.facts();
+        if let Some(fault) = self.client.fault {
+            // The beginning of the body came with the head.
+            let answered = self.proxy.refuse(fault, Some(head));
+            return self.reply(answered, Turn { head: Some(head), persists: false }).await;
+        }
+        let turn = Turn { head: Some(head), persists: facts.options.persists(facts.is_http_10) };
+        let answered = self.proxy.answer(head, &mut self.client, &self.answer_due).await;
+        self.reply(answered, turn).await
+    }
+
+    async fn refuse(&mut self, fault: Fault) -> io::Result<After> {
+        let answered = self.proxy.refuse(fault, None);
+        self.reply(answered, Turn { head: None, persists: false }).await
+    }
+
+    /// Writes an answer, and settles what is left of its request.
+    async fn reply(&mut self, (answer, mut completion): Answered, turn: Turn<'_>) -> io::Result<After> {
+        let Answer { status, head: mut out, has_date, body } = answer;
+        let mut keeps = turn.persists && !self.is_ending() && self.client.may_go_on();
+        if !has_date && status >= 200 {
+            put_field(&mut out, "Date", self.worker.date().as_bytes());
+        }
+        let after = match body {
+            AnswerBody::Own(text) => {
+                keeps = keeps && self.client.can_be_drained();
+                end_head(&mut out, keeps, turn.is_http_10());
+                if !turn.is_head() {
+                    out.extend_from_slice(text.as_bytes());
+                    completion.sent(text.len() as u64);
+                }
+                self.client.write_all(&out).await?;
+                After::Close
+            }
+            AnswerBody::Tunnel(exchange) => {
+                out.extend_from_slice(b"\r\n");
+                self.client.write_all(&out).await?;
+                return Ok(After::Tunnel(exchange));
+            }
+            AnswerBody::Backend(mut exchange) => {
+                let has_length = exchange.body().left().is_some();
+                keeps = keeps && (has_length || self.client.is_http_11());
+                if !has_length && exchange.body().form() == Form::Chunked {
+                    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                }
+                end_head(&mut out, keeps, turn.is_http_10());
+                let relayed = poll_relay(&mut self.client, &mut exchange, &mut out).await;
+                completion.sent(exchange.body().data_bytes());
+                match relayed {
+                    Ok(()) => {
+                        exchange.finish();
+                        After::Close
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "an answer breaks off");
+                        if !has_length && exchange.body().form() == Form::Data {
+                            // Such a body ends with the connection: only a reset says that it was not all.
+                            self.client.stream.reset_when_closed();
+                        }
+                        After::Cut
+                    }
+                }
+            }
+        };
+        drop(completion);
+        self.worker.buffers.give_back(out);
+        Ok(match after {
+            After::Close if keeps && self.client.drain().await => After::Next,
+            after => after,
+        })
+    }
+
+    /// Whether no request after this one is served.
+    fn is_ending(&self) -> bool {
+        self.proxy.refuses() || self.worker.shutdown.is_cancelled()
+    }
+
+    async fn tunnel(self, exchange: Exchange) -> io::Result<()> {
+        let (stream, early) = self.client.into_tunnel();
+        tunnel::run(&self.worker, stream, early, exchange).await;
+        Ok(())
+    }
+}
+
+async fn poll_relay(client: &mut Client, exchange: &mut Exchange, out: &mut Vec<u8>) -> Result<(), BodyError> {
+    let mut relay = relay::Relay::new(client, exchange, out);
+    poll_fn(|cx| relay.poll(cx)).await
+}
+
+/// Appends what the connection's future makes necessary, and the empty line.
+fn end_head(out: &mut Vec<u8>, keeps: bool, is_http_10: bool) {
+    out.extend_from_slice(match (keeps, is_http_10) {
+        (true, false) => b"\r\n".as_slice(),
+        (true, true) => b"Connection: keep-alive\r\n\r\n",
+        (false, _) => b"Connection: close\r\n\r\n",
+    });
 }

@@ -1,16 +1,22 @@
 //! HTTP/2 on a client's connection (RFC 9113): by prior knowledge, or as agreed in TLS.
 
+mod answer_body;
+mod caller;
+mod lines;
+
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use http::{Request, Response};
-use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
+use http::{Request, Response, StatusCode};
+use hyper::{body::Incoming, rt::Executor, server::conn::http2 as hyper_http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::{Deadline, Worker, connection::Opened};
 use crate::{
-    http2::to_http1,
-    proxy::{Proxy, ProxyBody, Turn},
+    http2,
+    proxy::{Answer, Proxy},
 };
+use answer_body::HttpBody;
+use caller::Http2Caller;
 
 /// Requests of one connection served at once.
 const MAX_CONCURRENT_STREAMS: u32 = 128;
@@ -54,8 +60,8 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<(
     }
 }
 
-fn builder() -> http2::Builder<OnThisThread> {
-    let mut builder = http2::Builder::new(OnThisThread);
+fn builder() -> hyper_http2::Builder<OnThisThread> {
+    let mut builder = hyper_http2::Builder::new(OnThisThread);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
@@ -80,12 +86,20 @@ struct Handler {
 }
 
 impl Handler {
-    async fn handle(self: Rc<Self>, mut request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
+    async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<HttpBody>, Infallible> {
         let active = Active::begin(self.clone());
-        let fault = to_http1(&mut request).err();
-        let answer_due = self.worker.timers.deadline();
-        let mut response = self.proxy.answer(request, Turn { fault: &|| fault, answer_due: &answer_due }).await;
-        response.body_mut().hold(active);
+        let (parts, incoming) = request.into_parts();
+        let mut caller = Http2Caller::new(&parts, incoming);
+        let mut head = self.worker.take_head();
+        let has_body = !caller.is_empty();
+        let (answer, completion) = match head.write(|out| http2::write_head(&parts, has_body, out)) {
+            Ok(()) => self.proxy.answer(&head, &mut caller, &self.worker.timers.deadline()).await,
+            Err(fault) => self.proxy.refuse(fault, None),
+        };
+        let is_head = parts.method == http::Method::HEAD;
+        self.worker.give_back_head(head);
+        let (response, out) = to_response(answer, |body| HttpBody::new(body, is_head, caller, completion, active));
+        self.worker.buffers.give_back(out);
         Ok(response)
     }
 
@@ -98,6 +112,17 @@ impl Handler {
             self.idle.set(self.worker.options.client_idle_timeout);
         }
     }
+}
+
+/// An answer of HTTP/1.1 as one of HTTP/2, and the memory of its head.
+fn to_response(
+    answer: Answer,
+    body: impl FnOnce(crate::proxy::AnswerBody) -> HttpBody,
+) -> (Response<HttpBody>, Vec<u8>) {
+    let mut response = Response::new(body(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    lines::append(response.headers_mut(), &answer.head);
+    (response, answer.head)
 }
 
 /// Counts a request until its answer is over.

@@ -4,8 +4,10 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -44,6 +46,23 @@ impl Stream {
     /// Whether its client is only to be told that there are too many connections.
     pub(super) fn is_refused(&self) -> bool {
         self.place.seat.is_refused()
+    }
+}
+
+impl Stream {
+    /// Whether the end is said before the connection is closed: then a close that is not said is no end.
+    pub(super) fn says_goodbye(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// The connection will end with a reset, and nothing that was not sent by then is sent.
+    pub(super) fn reset_when_closed(&self) {
+        let socket = match &self.transport {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(stream) => stream.get_ref().0,
+        };
+        // Where it fails the client sees an orderly end, as it would have without this.
+        let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
     }
 }
 

@@ -66,6 +66,11 @@ impl Timers {
         });
     }
 
+    /// Wakes whoever waits, to look around.
+    pub(crate) fn wake_all(&self) {
+        self.lock().iter().filter_map(Weak::upgrade).for_each(|deadline| deadline.waiter.wake());
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Deadline>>> {
         // Used by one thread; a list of weak pointers is never half changed.
         self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)

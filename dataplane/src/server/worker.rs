@@ -25,16 +25,24 @@ use super::{
     tls::Certificates,
 };
 use crate::{
+    backend_tls::BackendTls,
+    buffers::Buffers,
     clock::{self, Nanos},
-    proxy::{self, ProxyOptions, RetryBudget, ValueArena},
+    http1::{Head, HttpDate},
+    proxy::{self, ProxyOptions, RetryBudget},
+    pool::Scheme,
     shared::Shared,
     snapshot::Snapshot,
-    upstream::{IdlePool, Upstream},
+    upstream::{Http2Pool, IdlePool, Upstream},
 };
 
 /// On shutdown an idle connection stays open this long: a request that is on its way gets an answer, which says that
 /// it was the last.
 const CLOSING_NOTICE: Duration = Duration::from_millis(500);
+
+/// Room for heads that is kept for later, and the largest head whose room is.
+const MAX_SPARE_HEADS: usize = 64;
+const MAX_SPARE_HEAD_BYTES: usize = 4 * 1024;
 
 /// What a thread is started with.
 pub(super) struct WorkerOptions {
@@ -72,10 +80,19 @@ pub(crate) struct Worker {
     pub(super) unannounced: Complaints,
     /// Time-outs of this thread's connections.
     pub(crate) timers: Arc<Timers>,
-    /// Header values are made here.
-    pub(crate) values: ValueArena,
+    /// Memory to read into and write from.
+    pub(crate) buffers: Buffers,
+    #[allow(clippy::vec_box, reason = "they are moved in and out as they are")]
+    heads: RefCell<Vec<Box<Head>>>,
+    date: Cell<HttpDate>,
+    /// Clients have had time to take notice of the shutdown.
+    noticed: Cell<bool>,
     snapshot: RefCell<Option<LocalSnapshot>>,
     idle: RefCell<IdlePool>,
+    /// Connections to backends that requests share.
+    pub(crate) http2: Rc<Http2Pool>,
+    /// By whom idle connections were verified.
+    backend_tls: RefCell<Option<BackendTls>>,
     random: Cell<u64>,
     tasks: TaskTracker,
 }
@@ -89,7 +106,8 @@ impl WorkerOptions {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let worker = Rc::new(Worker::new(self));
             let sweeper = tokio::task::spawn_local(sweep_every_second(worker.clone()));
-            let ticker = tokio::task::spawn_local(tick(worker.timers.clone()));
+            let ticker = tokio::task::spawn_local(tick(worker.clone()));
+            let notifier = tokio::task::spawn_local(notify(worker.clone()));
             accept::accept(&worker, listener, inbox).await;
             worker.tasks.close();
             if timeout(grace, worker.tasks.wait()).await.is_err() {
@@ -97,6 +115,7 @@ impl WorkerOptions {
             }
             sweeper.abort();
             ticker.abort();
+            notifier.abort();
             Ok(())
         })
     }
@@ -118,9 +137,14 @@ impl Worker {
             announcers: serve.announcers,
             unannounced: Complaints::default(),
             timers: Timers::new(),
-            values: ValueArena::default(),
+            buffers: Buffers::default(),
+            heads: RefCell::default(),
+            date: Cell::new(HttpDate::now()),
+            noticed: Cell::new(false),
             snapshot: RefCell::default(),
             idle,
+            http2: Rc::default(),
+            backend_tls: RefCell::default(),
             random: Cell::new(fastrand::u64(..)),
             tasks: TaskTracker::new(),
         }
@@ -164,6 +188,30 @@ impl Worker {
         self.idle.borrow_mut().clear(backend_id);
     }
 
+    /// Room for the head of a request.
+    pub(crate) fn take_head(&self) -> Box<Head> {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes it back.
+    pub(crate) fn give_back_head(&self, head: Box<Head>) {
+        let mut heads = self.heads.borrow_mut();
+        if heads.len() < MAX_SPARE_HEADS && head.bytes().len() <= MAX_SPARE_HEAD_BYTES {
+            heads.push(head);
+        }
+    }
+
+    /// What `Date` says now.
+    pub(crate) fn date(&self) -> HttpDate {
+        self.date.get()
+    }
+
+    /// Whether the shutdown has been known for as long as clients get to take notice. Who waits for a
+    /// [`Deadline`](super::Deadline) is woken when that changes.
+    pub(super) fn is_notice_over(&self) -> bool {
+        self.noticed.get()
+    }
+
     /// Waits for the shutdown, and then as long as clients get to take notice.
     pub(super) async fn notice_over(&self) {
         self.shutdown.cancelled().await;
@@ -185,7 +233,21 @@ impl Worker {
         }
         let idle_ns = u64::try_from(self.options.upstream_idle_timeout.as_nanos()).unwrap_or(u64::MAX);
         let known = |id| snapshot.pool.backends().iter().any(|b| b.id == id);
-        self.idle.borrow_mut().sweep(Nanos(now.0.saturating_sub(idle_ns)), known);
+        let deadline = Nanos(now.0.saturating_sub(idle_ns));
+        self.forget_unverified(&snapshot);
+        self.idle.borrow_mut().sweep(deadline, known);
+        self.http2.sweep(deadline, known);
+    }
+}
+
+impl Worker {
+    /// Backends must be verified anew where others are to be believed from now on.
+    fn forget_unverified(&self, snapshot: &Snapshot) {
+        let before = self.backend_tls.replace(Some(snapshot.backend_tls.clone()));
+        if before.is_some_and(|before| !before.is_same(&snapshot.backend_tls)) {
+            let over_tls = snapshot.pool.backends().iter().filter(|backend| backend.scheme == Scheme::Https);
+            over_tls.for_each(|backend| self.forget_idle(backend.id));
+        }
     }
 }
 
@@ -198,11 +260,19 @@ async fn sweep_every_second(worker: Rc<Worker>) {
     }
 }
 
-async fn tick(timers: Arc<Timers>) {
+/// Wakes connections that wait for a request, once they have waited long enough after the shutdown.
+async fn notify(worker: Rc<Worker>) {
+    worker.notice_over().await;
+    worker.noticed.set(true);
+    worker.timers.wake_all();
+}
+
+async fn tick(worker: Rc<Worker>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        timers.tick(clock::now());
+        worker.date.set(HttpDate::now());
+        worker.timers.tick(clock::now());
     }
 }

@@ -1,10 +1,8 @@
 //! Opening a connection to a backend.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc};
 
 use http::uri::Authority;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -12,12 +10,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{BackendStream, Io, Upstream};
-use crate::{
-    backend_tls::{BackendTls, server_name},
-    clock,
-    pool::{Backend, Scheme},
+use super::{
+    BackendStream, Upstream,
+    h2::{Destination, Http2Pool, Translated, Way},
+    stream::Transport,
 };
+use crate::{backend_tls::server_name, clock, pool::Scheme};
 
 /// Why there is no connection.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -28,6 +26,9 @@ pub(crate) enum ConnectError {
     /// The backend does not speak TLS, or is not who it should be.
     #[error("TLS: {0}")]
     Tls(Arc<io::Error>),
+    /// The backend does not speak HTTP/2, or has ended the connection at once.
+    #[error("HTTP/2: {0}")]
+    Http2(Arc<h2::Error>),
     /// There is no file descriptor left for the connection: not the backend's fault.
     #[error("{0}")]
     Exhausted(Arc<io::Error>),
@@ -44,49 +45,55 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Largest head of a response, in bytes, and hyper's read buffer for it.
-const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
-
-/// Opens a connection for HTTP/1.1.
-pub(crate) async fn connect(backend: &Backend, tls: &BackendTls, limit: Duration) -> Result<Upstream, ConnectError> {
-    let stream = open(backend, tls.offering_http1(), limit).await?;
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    Ok(Upstream { sender, io: Io { connection: Box::new(connection), finished: false } })
+/// Finds a way to a backend for one request: a connection of its own, or a place on a shared one. To become a
+/// WebSocket it needs HTTP/1.1.
+pub(crate) async fn connect(pool: &Rc<Http2Pool>, to: Destination, websocket: bool) -> Result<Upstream, ConnectError> {
+    let stream = match to.backend.scheme {
+        Scheme::Http => Way::Http1(open(&to, to.tls.offering_http1()).await?),
+        Scheme::Https if websocket => Way::Http1(open(&to, to.tls.offering_http1()).await?),
+        Scheme::Https | Scheme::H2c => pool.way(&to).await?,
+    };
+    Ok(Upstream::new(match stream {
+        Way::Http1(transport) => BackendStream::Direct(transport),
+        Way::Http2(lease) => BackendStream::Translated(Box::new(Translated::new(pool.clone(), to, lease))),
+    }))
 }
 
-/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so; all within `limit`.
-pub(crate) async fn open(
-    backend: &Backend,
-    tls: &TlsConnector,
-    limit: Duration,
-) -> Result<BackendStream, ConnectError> {
-    let opened = timeout(limit, async {
-        let stream = open_plain(&backend.authority).await?;
-        // A failure costs latency, not correctness.
-        let _ = stream.set_nodelay(true);
-        match backend.scheme {
-            Scheme::Http | Scheme::H2c => Ok(BackendStream::Plain(stream)),
-            Scheme::Https => secure(&backend.authority, tls, stream).await,
-        }
-    });
-    let opened = opened.await.unwrap_or(Err(ConnectError::Timeout));
-    if let Err(error @ ConnectError::Tls(_)) = &opened
-        && backend.state.is_news(clock::now())
+async fn open(to: &Destination, tls: &TlsConnector) -> Result<Transport, ConnectError> {
+    within_limit(to, reach(to, tls)).await
+}
+
+/// What connecting comes to within its limit. The log is told of backends that cannot be used.
+pub(super) async fn within_limit<T>(
+    to: &Destination,
+    connecting: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    let connected = timeout(to.limit, connecting).await.unwrap_or(Err(ConnectError::Timeout));
+    if let Err(error @ (ConnectError::Tls(_) | ConnectError::Http2(_))) = &connected
+        && to.backend.state.is_news(clock::now())
     {
-        tracing::warn!(backend = backend.url(), reason = %error, "backend refused: it is not who it should be");
+        tracing::warn!(backend = to.backend.url(), reason = %error, "backend refused");
     }
-    opened
+    connected
 }
 
-async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<BackendStream, ConnectError> {
+/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so.
+pub(super) async fn reach(to: &Destination, tls: &TlsConnector) -> Result<Transport, ConnectError> {
+    let authority = &to.backend.authority;
+    let stream = open_plain(authority).await?;
+    // A failure costs latency, not correctness.
+    let _ = stream.set_nodelay(true);
+    match to.backend.scheme {
+        Scheme::Http | Scheme::H2c => Ok(Transport::Plain(stream)),
+        Scheme::Https => secure(authority, tls, stream).await,
+    }
+}
+
+async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<Transport, ConnectError> {
     // It was looked at when the pool came.
     let name = server_name(authority).ok_or_else(|| tls_fault(io::ErrorKind::InvalidInput.into()))?;
     let secured = tls.connect(name, stream).await.map_err(tls_fault)?;
-    Ok(BackendStream::Tls(Box::new(secured)))
+    Ok(Transport::Tls(Box::new(secured)))
 }
 
 fn tls_fault(error: io::Error) -> ConnectError {

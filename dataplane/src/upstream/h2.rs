@@ -4,9 +4,11 @@
 //! may choose HTTP/1.1 in the handshake instead; what it chose is remembered, so that requests then do not wait for a
 //! connection that is not theirs.
 
+mod answer;
 mod connection;
-mod sent;
+mod request;
 mod stream;
+mod translated;
 
 #[cfg(test)]
 mod tests;
@@ -24,12 +26,16 @@ use futures_util::{
     future::{LocalBoxFuture, Shared, WeakShared},
 };
 
-use self::connection::Connection;
-pub(crate) use self::{
-    connection::Lease,
+pub(crate) use self::translated::Translated;
+use self::{
+    connection::{Connection, Lease},
     stream::{Failed, Http2Stream},
 };
-use super::{BackendStream, ConnectError, connect::open};
+use super::{
+    ConnectError,
+    connect::{reach, within_limit},
+    stream::Transport,
+};
 use crate::{
     backend_tls::BackendTls,
     clock::Nanos,
@@ -61,7 +67,7 @@ type Dialing = LocalBoxFuture<'static, Result<Dialed, ConnectError>>;
 enum Dialed {
     Http2(Rc<Connection>),
     /// Only one of them can have it.
-    Http1(Rc<Cell<Option<BackendStream>>>),
+    Http1(Rc<Cell<Option<Transport>>>),
 }
 
 /// A way to a backend.
@@ -69,7 +75,7 @@ pub(crate) enum Way {
     /// A place on a shared connection.
     Http2(Lease),
     /// A connection of one's own: the backend has chosen HTTP/1.1.
-    Http1(BackendStream),
+    Http1(Transport),
 }
 
 /// Where to, and how.
@@ -154,9 +160,12 @@ impl Http2Pool {
 }
 
 async fn dial(to: Destination) -> Result<Dialed, ConnectError> {
-    let stream = open(&to.backend, to.tls.offering_any(), to.limit).await?;
-    if to.backend.scheme == Scheme::H2c || stream.chose_http2() {
-        return Connection::start(stream, to).await.map(|connection| Dialed::Http2(Rc::new(connection)));
-    }
-    Ok(Dialed::Http1(Rc::new(Cell::new(Some(stream)))))
+    within_limit(&to, async {
+        let stream = reach(&to, to.tls.offering_any()).await?;
+        if to.backend.scheme == Scheme::H2c || stream.chose_http2() {
+            return Ok(Dialed::Http2(Rc::new(Connection::start(stream, to.clone()).await?)));
+        }
+        Ok(Dialed::Http1(Rc::new(Cell::new(Some(stream)))))
+    })
+    .await
 }

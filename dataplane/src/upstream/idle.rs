@@ -33,10 +33,10 @@ impl IdlePool {
         }
     }
 
-    /// Puts a connection back; drops it if it cannot be used again or the pool is full.
-    pub(crate) fn put(&mut self, backend_id: u64, mut upstream: Upstream, now: Nanos) {
+    /// Puts a connection back; drops it if the pool is full. Whether it can be used is asked when it is taken.
+    pub(crate) fn put(&mut self, backend_id: u64, upstream: Upstream, now: Nanos) {
         let idle = self.by_backend.entry(backend_id).or_default();
-        if idle.len() < self.max_per_backend && upstream.is_usable() {
+        if idle.len() < self.max_per_backend {
             idle.push(Idle { upstream, since: now });
         }
     }

@@ -12,6 +12,7 @@ mod forwarded_for;
 mod forwarding;
 mod hostile;
 mod http2;
+mod interim;
 mod keep_alive;
 mod options;
 mod outliers;

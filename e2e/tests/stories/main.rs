@@ -18,17 +18,20 @@ macro_rules! on_both_databases {
 }
 
 mod admin_flood;
+mod backend_http2;
 mod backend_lost;
 mod backend_tls;
 mod bad_backends;
 mod bad_input;
 mod disk_full;
 mod durability;
+mod grpc;
 mod health;
 mod import;
 mod legacy;
 mod limits;
 mod logs;
+mod messages;
 mod mutual_tls;
 mod operators;
 mod proxy_bodies;

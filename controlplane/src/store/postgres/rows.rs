@@ -11,7 +11,7 @@ use super::CHANNEL;
 use crate::domain::{ClientId, Limit};
 use crate::store::records::{BackendRecord, LegacyRecord, LimitRecord, Meta, SettingsRecord};
 use crate::store::rows::{Rows, shared_rows};
-use crate::store::schema::{backends, limit_tombstones, limits, meta, revisions, settings};
+use crate::store::schema::{authority, backends, limit_tombstones, limits, meta, replicas, revisions, settings};
 
 /// Rows per INSERT; bounds what one statement takes in memory and time.
 const ROWS_PER_STATEMENT: usize = 5000;
@@ -28,6 +28,10 @@ impl Rows for AsyncPgConnection {
         // Delivered at commit, and not at all if the transaction is rolled back.
         let notify = diesel::sql_query("SELECT pg_notify($1, $2)").bind::<Text, _>(CHANNEL);
         notify.bind::<Text, _>(row.revision.to_string()).execute(self).await.map(drop)
+    }
+
+    async fn lock_epoch(&mut self) -> QueryResult<i64> {
+        authority::table.select(authority::epoch).for_update().first(self).await
     }
 
     async fn put_limits(&mut self, limits: &[(ClientId, Limit)], revision: i64) -> QueryResult<()> {

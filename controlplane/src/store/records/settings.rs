@@ -4,7 +4,7 @@ use diesel::prelude::{AsChangeset, Insertable, Queryable, Selectable};
 use ipnet::IpNet;
 
 use super::unreadable;
-use crate::domain::{BackendCa, ClientRules, DefaultLimit, Limit, Settings, Strategy};
+use crate::domain::{BackendCa, ClientRules, DefaultLimit, Limit, LimitScope, Settings, Strategy};
 use crate::store::StoreError;
 use crate::store::schema::settings;
 
@@ -20,6 +20,7 @@ pub(in crate::store) struct SettingsRecord {
     ipv6_prefix: i16,
     pub(in crate::store) revision: i64,
     backend_ca: Option<String>,
+    limit_scope: String,
 }
 
 impl SettingsRecord {
@@ -39,6 +40,7 @@ impl SettingsRecord {
             ipv6_prefix: settings.client.ipv6_prefix.into(),
             revision,
             backend_ca: settings.backend_ca.as_ref().map(|ca| ca.as_pem().to_owned()),
+            limit_scope: scope_text(settings.limit_scope).into(),
         }
     }
 }
@@ -58,6 +60,7 @@ impl TryFrom<SettingsRecord> for Settings {
                 ipv6_prefix: record.ipv6_prefix.try_into().map_err(|e| unreadable("settings", &e))?,
             },
             backend_ca: backend_ca.map_err(|e| unreadable("settings", &e))?,
+            limit_scope: parse_scope(&record.limit_scope)?,
         })
     }
 }
@@ -88,4 +91,18 @@ fn parse_strategy(text: &str) -> Result<Strategy, StoreError> {
         .into_iter()
         .find(|strategy| strategy_text(*strategy) == text)
         .ok_or_else(|| unreadable("settings", &format!("strategy {text:?}")))
+}
+
+fn scope_text(scope: LimitScope) -> &'static str {
+    match scope {
+        LimitScope::Global => "global",
+        LimitScope::Local => "local",
+    }
+}
+
+fn parse_scope(text: &str) -> Result<LimitScope, StoreError> {
+    [LimitScope::Global, LimitScope::Local]
+        .into_iter()
+        .find(|scope| scope_text(*scope) == text)
+        .ok_or_else(|| unreadable("settings", &format!("limit_scope {text:?}")))
 }

@@ -7,7 +7,7 @@ use diesel::upsert::excluded;
 use crate::domain::{ClientId, Limit};
 use crate::store::records::{BackendRecord, LegacyRecord, LimitRecord, Meta, SettingsRecord};
 use crate::store::rows::{Rows, shared_rows};
-use crate::store::schema::{backends, limit_tombstones, limits, meta, revisions, settings};
+use crate::store::schema::{authority, backends, limit_tombstones, limits, meta, replicas, revisions, settings};
 
 /// Rows per INSERT: four parameters each, and SQLite takes 32,766 of them.
 const ROWS_PER_STATEMENT: usize = 5000;
@@ -22,6 +22,11 @@ impl Rows for SqliteConnection {
 
     async fn put_meta(&mut self, row: &Meta) -> QueryResult<()> {
         diesel::update(meta::table).set(row).execute(self).map(drop)
+    }
+
+    async fn lock_epoch(&mut self) -> QueryResult<i64> {
+        // BEGIN IMMEDIATE has locked the whole file.
+        authority::table.select(authority::epoch).first(self)
     }
 
     async fn put_limits(&mut self, limits: &[(ClientId, Limit)], revision: i64) -> QueryResult<()> {

@@ -17,6 +17,7 @@ use h2::{
 };
 use http::{HeaderMap, Request, Response};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::{LocalSet, spawn_local},
@@ -63,7 +64,7 @@ async fn within<F: Future>(future: F) -> F::Output {
 
 /// Runs a test where tasks may be local ones.
 async fn local<F: Future>(test: F) -> F::Output {
-    LocalSet::new().run_until(test).await
+    LocalSet::new().run_until(Box::pin(test)).await
 }
 
 fn destination(scheme: Scheme, authority: &str, tls: &BackendTls) -> Destination {
@@ -81,6 +82,25 @@ fn destination(scheme: Scheme, authority: &str, tls: &BackendTls) -> Destination
 
 fn h2c(address: SocketAddr) -> Destination {
     destination(Scheme::H2c, &address.to_string(), &BackendTls::new("").unwrap())
+}
+
+/// The client's end of a request in HTTP/1.1.
+async fn translated(server: &Server) -> Translated {
+    let (pool, to) = (Rc::new(Http2Pool::default()), h2c(server.address));
+    let lease = lease(&pool, &to).await;
+    Translated::new(pool, to, lease)
+}
+
+async fn write(stream: &mut Translated, text: &str) {
+    within(stream.write_all(text.as_bytes())).await.unwrap();
+    within(stream.flush()).await.unwrap();
+}
+
+/// All that is said until nothing more comes.
+async fn read_all(stream: &mut Translated) -> String {
+    let mut read = String::new();
+    within(stream.read_to_string(&mut read)).await.unwrap();
+    read
 }
 
 async fn lease(pool: &Http2Pool, to: &Destination) -> Lease {
@@ -101,11 +121,6 @@ async fn head(stream: &mut Http2Stream) -> Result<Response<()>, Failed> {
 async fn send(stream: &mut Http2Stream, text: &'static str) -> Result<(), Failed> {
     let mut part = Bytes::from_static(text.as_bytes());
     within(poll_fn(|cx| stream.poll_send(cx, &mut part))).await
-}
-
-async fn end(stream: &mut Http2Stream, trailers: Option<HeaderMap>) -> Result<(), Failed> {
-    let mut trailers = trailers;
-    within(poll_fn(|cx| stream.poll_end(cx, &mut trailers))).await
 }
 
 /// The whole body of an answer, and its trailers.
@@ -178,8 +193,7 @@ async fn trailers_pass_in_both_directions_and_te_with_them() {
         let (pool, to) = (Http2Pool::default(), h2c(server.address));
         let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
         send(&mut stream, "abc").await.unwrap();
-        end(&mut stream, Some(trailer("x-up"))).await.unwrap();
-        assert!(stream.is_sent());
+        stream.end(Some(trailer("x-up"))).unwrap();
         let (request, mut reply) = within(requests(server.accept().await).recv()).await.unwrap();
         assert_eq!(
             (request.uri().to_string().as_str(), &request.headers()["te"]),
@@ -195,30 +209,6 @@ async fn trailers_pass_in_both_directions_and_te_with_them() {
         assert!(!stream.is_answered());
         let (body, trailers) = rest(&mut stream).await.unwrap();
         assert!(body == b"def" && trailers.unwrap().contains_key("x-down") && stream.is_answered());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_was_refused_is_sent_again_whole() {
-    local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
-        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
-        send(&mut stream, "ab").await.unwrap();
-        send(&mut stream, "c").await.unwrap();
-        let mut requests = requests(server.accept().await);
-        within(requests.recv()).await.unwrap().1.send_reset(Reason::REFUSED_STREAM);
-        let failed = head(&mut stream).await.unwrap_err();
-        assert!(matches!(failed, Failed::NotProcessed(_)), "{failed}");
-        let mut again = stream.start_again(lease(&pool, &to).await, post()).unwrap().unwrap();
-        send(&mut again, "d").await.unwrap();
-        end(&mut again, None).await.unwrap();
-        let (request, reply) = within(requests.recv()).await.unwrap();
-        assert_eq!(read(request.into_body()).await, b"abcd");
-        answer(reply, "done");
-        head(&mut again).await.unwrap();
-        assert_eq!(rest(&mut again).await.unwrap().0, b"done");
     })
     .await;
 }
@@ -337,7 +327,7 @@ async fn a_slow_reader_slows_the_sender_and_nobody_else() {
         head(&mut other).await.unwrap();
         let received = spawn_local(read(first.into_body()));
         within(poll_fn(|cx| slow.poll_send(cx, &mut big))).await.unwrap();
-        end(&mut slow, None).await.unwrap();
+        slow.end(None).unwrap();
         assert_eq!(within(received).await.unwrap().len(), 1 << 20);
         drop(full);
     })
@@ -352,6 +342,23 @@ async fn a_backend_that_is_not_there_is_told_to_all_who_wait() {
         drop(listener);
         for result in join_all((0..5).map(|_| pool.way(&to))).await {
             assert!(matches!(result, Err(ConnectError::Io(_))));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_ends_the_connection_at_once_or_speaks_otherwise_gets_no_request() {
+    local(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pool, to) = (Http2Pool::default(), h2c(listener.local_addr().unwrap()));
+        for said in ["", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"] {
+            let other = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(said.as_bytes()).await.unwrap();
+            };
+            let (way, ()) = within(async { tokio::join!(pool.way(&to), other) }).await;
+            assert!(matches!(way, Err(ConnectError::Http2(_))), "{said:?}");
         }
     })
     .await;
@@ -379,10 +386,11 @@ async fn a_dead_connection_is_replaced_and_an_idle_one_is_closed() {
 #[tokio::test]
 async fn a_backend_that_has_fallen_silent_is_given_up() {
     local(async {
-        // Accepts, and is never heard of again.
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pool, to) = (Http2Pool::default(), h2c(listener.local_addr().unwrap()));
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
         let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        // Nobody drives it: it is never heard of again.
+        let _silent = server.accept().await;
         stream.doubt();
         assert!(matches!(head(&mut stream).await.unwrap_err(), Failed::Broken(_)));
         assert!(pool.entry(1, |entry| entry.connections.iter().all(|connection| !connection.is_usable())));
@@ -426,6 +434,139 @@ async fn over_tls_the_backend_chooses_and_must_be_known() {
             let Err(error) = way else { panic!("a stranger was believed") };
             assert_eq!(error.to_string(), "TLS: invalid peer certificate: UnknownIssuer");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_of_http1_is_answered_in_http1() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let mut stream = translated(&server).await;
+        write(&mut stream, "GET /a?b HTTP/1.1\r\nHost: h.test\r\nX-A: b\r\n\r\n").await;
+        let (request, reply) = within(requests(server.accept().await).recv()).await.unwrap();
+        assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("GET", "http://h.test/a?b"));
+        assert!(
+            request.headers()["te"] == "trailers" && request.headers()["x-a"] == "b" && request.body().is_end_stream()
+        );
+        answer(reply, "hello");
+        let said = read_all(&mut stream).await;
+        let expected =
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        assert_eq!(said, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn chunks_and_trailers_are_translated_both_ways_while_both_go_on() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let mut stream = translated(&server).await;
+        write(&mut stream, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        let mut requests = requests(server.accept().await);
+        let (request, mut reply) = within(requests.recv()).await.unwrap();
+        let mut body = request.into_body();
+        write(&mut stream, "3\r\nabc\r\n2\r").await;
+        assert_eq!(within(body.data()).await.unwrap().unwrap(), "abc");
+        let mut down = reply.send_response(Response::new(()), false).unwrap();
+        down.send_data("first".into(), false).unwrap();
+        let mut beginning = vec![0; 76];
+        within(stream.read_exact(&mut beginning)).await.unwrap();
+        assert!(beginning.ends_with(b"\r\n\r\n5\r\nfirst\r\n"), "{}", String::from_utf8_lossy(&beginning));
+        write(&mut stream, "\nde\r\n0\r\nX-Sum: 7\r\n\r\n").await;
+        assert_eq!(within(body.data()).await.unwrap().unwrap(), "de");
+        assert_eq!(within(body.trailers()).await.unwrap().unwrap()["x-sum"], "7");
+        down.send_trailers(trailer("grpc-status")).unwrap();
+        assert_eq!(read_all(&mut stream).await, "0\r\ngrpc-status: 1\r\n\r\n");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_request_is_sent_again_without_anybody_noticing() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let mut stream = translated(&server).await;
+        write(&mut stream, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
+        write(&mut stream, "hello").await;
+        let mut requests = requests(server.accept().await);
+        let answered = async {
+            for _ in 0..2 {
+                within(requests.recv()).await.unwrap().1.send_reset(Reason::REFUSED_STREAM);
+            }
+            let (request, reply) = within(requests.recv()).await.unwrap();
+            assert_eq!(read(request.into_body()).await, b"hello");
+            answer(reply, "done");
+        };
+        let (said, ()) = tokio::join!(read_all(&mut stream), answered);
+        assert!(said.ends_with("4\r\ndone\r\n0\r\n\r\n"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_again_and_again_is_given_back() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let mut stream = translated(&server).await;
+        write(&mut stream, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
+        write(&mut stream, "hello").await;
+        let mut requests = requests(server.accept().await);
+        let refuse = async {
+            while let Some((_, mut reply)) = requests.recv().await {
+                reply.send_reset(Reason::REFUSED_STREAM);
+            }
+        };
+        let mut read = Vec::new();
+        tokio::select! {
+            failed = within(stream.read_to_end(&mut read)) => assert!(failed.unwrap_err().to_string().contains("refused")),
+            () = refuse => panic!("the connection has ended"),
+        }
+        assert_eq!(stream.take_back().unwrap(), b"hello");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_comes_before_the_answer_is_translated_too() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let mut stream = translated(&server).await;
+        let head = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        write(&mut stream, head).await;
+        let mut hundred = [0; 25];
+        within(stream.read_exact(&mut hundred)).await.unwrap();
+        assert_eq!(&hundred, b"HTTP/1.1 100 Continue\r\n\r\n");
+        write(&mut stream, "hi").await;
+        let (request, mut reply) = within(requests(server.accept().await).recv()).await.unwrap();
+        assert!(!request.headers().contains_key("expect"));
+        reply.send_informational(Response::builder().status(103).header("link", "</a>").body(()).unwrap()).unwrap();
+        let mut end = reply.send_response(Response::builder().status(204).body(()).unwrap(), false).unwrap();
+        end.send_data(Bytes::new(), true).unwrap();
+        let said = read_all(&mut stream).await;
+        let (early, last) = said.split_once("\r\n\r\n").unwrap();
+        assert_eq!(early, "HTTP/1.1 103 Early Hints\r\nlink: </a>");
+        assert_eq!(last, "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_does_not_seem_whole() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let mut stream = translated(&server).await;
+        write(&mut stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        let mut requests = requests(server.accept().await);
+        let (_, mut reply) = within(requests.recv()).await.unwrap();
+        let mut body = reply.send_response(Response::new(()), false).unwrap();
+        body.send_data("half".into(), false).unwrap();
+        let mut read = vec![0; 75];
+        within(stream.read_exact(&mut read)).await.unwrap();
+        body.send_reset(Reason::INTERNAL_ERROR);
+        assert!(within(stream.read_to_end(&mut read)).await.is_err());
+        assert!(!read.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&read));
     })
     .await;
 }

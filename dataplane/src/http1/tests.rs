@@ -1,0 +1,124 @@
+//! The messages of one connection, one after the other.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+const STREAM: &str = "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n\
+    POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nGET \
+    POST /3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nGET \r\n0\r\n\r\n\
+    GET /4 HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// What a reader of requests makes of a connection.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    targets: Vec<String>,
+    bodies: Vec<u8>,
+    /// Bytes of whole heads and of bodies.
+    passed: usize,
+    fault: Option<Fault>,
+}
+
+/// Shows `stream` in pieces.
+fn read(stream: &[u8], pieces: &[usize]) -> Seen {
+    let (mut seen, mut held, mut rest) = (Seen::default(), Vec::new(), stream);
+    let (mut head, mut looked, mut body) = (Head::default(), 0, Body::default());
+    for piece in pieces.iter().copied().chain([stream.len()]) {
+        let (now, later) = rest.split_at(piece.min(rest.len()));
+        held.extend_from_slice(now);
+        rest = later;
+        if let Err(fault) = read_held(&mut seen, &mut held, &mut head, &mut looked, &mut body) {
+            seen.fault = Some(fault);
+            return seen;
+        }
+    }
+    seen
+}
+
+fn read_held(
+    seen: &mut Seen,
+    held: &mut Vec<u8>,
+    head: &mut Head,
+    looked: &mut usize,
+    body: &mut Body,
+) -> Result<(), Fault> {
+    loop {
+        let consumed = if body.is_over() {
+            let Some(length) = head.scan(held, looked)? else { return Ok(()) };
+            (*looked, *body) = (0, Body::of_request(head.facts().framing, Form::Data));
+            seen.targets.push(String::from_utf8_lossy(head.target()).into_owned());
+            length
+        } else {
+            let taken = body.take(held)?;
+            assert!(taken.ready <= taken.consumed && taken.consumed <= held.len());
+            seen.bodies.extend_from_slice(&held[..taken.ready]);
+            taken.consumed
+        };
+        held.drain(..consumed);
+        seen.passed += consumed;
+        if consumed == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[test]
+fn a_hidden_request_is_a_body() {
+    let seen = read(STREAM.as_bytes(), &[]);
+    assert_eq!((seen.passed, seen.fault), (STREAM.len(), None));
+    assert_eq!((seen.targets.join(" "), seen.bodies.as_slice()), ("/1 /2 /3 /4".to_owned(), &b"GET GET "[..]));
+}
+
+#[test]
+fn a_fault_stops_before_the_message_it_is_in() {
+    let good = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let seen = read(format!("{good}GET / HTTP/1.1\r\nHost: a b\r\n\r\n").as_bytes(), &[]);
+    assert_eq!((seen.passed, seen.fault), (good.len(), Some(Fault::Host)));
+}
+
+proptest! {
+    #[test]
+    fn pieces_do_not_matter(pieces in vec(1usize..40, 0..40)) {
+        prop_assert_eq!(read(STREAM.as_bytes(), &pieces), read(STREAM.as_bytes(), &[]));
+    }
+
+    #[test]
+    fn nothing_panics_and_pieces_do_not_change_what_is_refused(
+        mutations in vec((0..STREAM.len(), any::<u8>()), 0..4),
+        pieces in vec(1usize..40, 0..40),
+    ) {
+        let mut stream = STREAM.as_bytes().to_vec();
+        for (index, byte) in mutations {
+            stream[index] = byte;
+        }
+        let (at_once, in_pieces) = (read(&stream, &[]), read(&stream, &pieces));
+        prop_assert_eq!(at_once.fault.is_some(), in_pieces.fault.is_some());
+        if at_once.fault.is_none() {
+            prop_assert_eq!(at_once, in_pieces);
+        }
+    }
+
+    #[test]
+    fn no_response_panics_and_pieces_do_not_change_the_verdict(
+        mutations in vec((0usize..90, any::<u8>()), 0..4),
+        pieces in vec(1usize..40, 0..10),
+    ) {
+        let mut head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, close\r\nX-A: \tb c \r\nDate: d\r\n\r\n".to_vec();
+        for (index, byte) in mutations {
+            if let Some(place) = head.get_mut(index) {
+                *place = byte;
+            }
+        }
+        let whole = scan_response(&head, &mut 0, false, &mut Vec::new());
+        let (mut seen, mut end, mut fields) = (0, 0, Vec::new());
+        let mut in_pieces = Ok(None);
+        for piece in pieces.iter().copied().chain([head.len()]) {
+            end = (end + piece).min(head.len());
+            in_pieces = scan_response(&head[..end], &mut seen, false, &mut fields);
+            if in_pieces != Ok(None) {
+                break;
+            }
+        }
+        prop_assert_eq!(whole, in_pieces);
+    }
+}

@@ -1,0 +1,328 @@
+//! A client's connection: reads requests and their bodies, strictly; writes what it is told.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::io::AsyncWrite;
+
+use crate::{
+    buffers::{BLOCK_BYTES, Held},
+    http1::{Body, Fault, Form, Head, Name},
+    proxy::{Caller, CallerGone},
+    server::{Deadline, Worker, stream::Stream},
+    upstream::poll_write_both,
+};
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// One client's connection.
+pub(super) struct Client {
+    pub(super) worker: Rc<Worker>,
+    pub(super) stream: Stream,
+    pub(super) held: Held,
+    /// Bytes of the next head that were looked at.
+    seen: usize,
+    /// Of the request that is being answered.
+    pub(super) body: Body,
+    about: About,
+    pub(super) fault: Option<Fault>,
+    /// The client has closed its side, or the connection is broken.
+    pub(super) ended: bool,
+    /// Interim answers, and how much of them is written.
+    told: (Vec<u8>, usize),
+    pub(super) reading: Arc<Deadline>,
+    writing: Arc<Deadline>,
+}
+
+/// What is known of the client from the request that is being answered.
+#[derive(Clone, Copy, Default)]
+struct About {
+    /// There has been one before.
+    is_known: bool,
+    is_http_10: bool,
+    takes_trailers: bool,
+    /// It waits for 100 before it sends the body.
+    awaits_hundred: bool,
+}
+
+/// What comes next on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A request.
+    Request,
+    /// Something else.
+    Refused(Fault),
+    /// Nothing.
+    End,
+}
+
+impl Client {
+    pub(super) fn new(worker: Rc<Worker>, stream: Stream) -> Self {
+        let (reading, writing) = (worker.timers.deadline(), worker.timers.deadline());
+        Self {
+            worker,
+            stream,
+            held: Held::default(),
+            seen: 0,
+            body: Body::default(),
+            about: About::default(),
+            fault: None,
+            ended: false,
+            told: (Vec::new(), 0),
+            reading,
+            writing,
+        }
+    }
+
+    /// Waits for the next request, whose head goes into `room`.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>, room: &mut Option<Box<Head>>) -> Poll<Next> {
+        loop {
+            if !self.held.is_empty() {
+                let head = room.get_or_insert_with(|| self.worker.take_head());
+                match head.scan(self.held.raw(), &mut self.seen) {
+                    Ok(Some(length)) => {
+                        self.held.consume(length);
+                        self.begin(head);
+                        return Poll::Ready(Next::Request);
+                    }
+                    Ok(None) => {}
+                    Err(fault) => return Poll::Ready(self.refuse(fault)),
+                }
+            }
+            if self.ended {
+                return Poll::Ready(Next::End);
+            }
+            let has_begun = !self.held.is_empty();
+            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
+                Poll::Ready(Ok(1..)) if has_begun => {}
+                // The time for a head begins with its first byte.
+                Poll::Ready(Ok(1..)) => self.reading.clear(),
+                Poll::Ready(_) => self.ended = true,
+                Poll::Pending => return self.poll_patience_for_head(cx),
+            }
+        }
+    }
+
+    fn poll_patience_for_head(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let has_begun = !self.held.is_empty();
+        if !has_begun && self.worker.is_notice_over() {
+            return Poll::Ready(Next::End);
+        }
+        if !self.reading.is_set() {
+            let options = &self.worker.options;
+            let is_idle = self.about.is_known && !has_begun;
+            self.reading.set(if is_idle { options.keep_alive_timeout } else { options.header_timeout });
+        }
+        ready!(self.reading.poll_passed(cx));
+        Poll::Ready(if has_begun { self.refuse(Fault::Slow) } else { Next::End })
+    }
+
+    fn refuse(&mut self, fault: Fault) -> Next {
+        self.fault = Some(fault);
+        self.reading.clear();
+        Next::Refused(fault)
+    }
+
+    /// The head of a request is there.
+    fn begin(&mut self, head: &mut Head) {
+        self.reading.clear();
+        self.seen = 0;
+        let facts = head.facts();
+        self.body = Body::of_request(facts.framing, Form::Chunked);
+        let fields = head.fields();
+        fields.all(Name::Trailer).for_each(|names| self.body.announce(names));
+        let mut te = fields.all(Name::Te).flat_map(|value| value.split(|byte| *byte == b','));
+        self.about = About {
+            is_known: true,
+            is_http_10: facts.is_http_10,
+            takes_trailers: te.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers")),
+            awaits_hundred: facts.expects && !facts.is_http_10 && !self.body.is_over(),
+        };
+        if !self.body.is_over() {
+            self.decode();
+        }
+        self.held.settle(&self.worker.buffers);
+    }
+
+    /// Makes ready what is here of the body.
+    pub(super) fn decode(&mut self) {
+        if let Err(fault) = self.held.decode(&mut self.body) {
+            self.fault = Some(fault);
+        }
+    }
+
+    pub(super) fn is_http_11(&self) -> bool {
+        !self.about.is_http_10
+    }
+
+    /// Whether another request may follow this one: nothing is wrong with it, and it is clear where it ends.
+    pub(super) fn may_go_on(&self) -> bool {
+        // Who was not told 100 may send the body, or the next request.
+        self.fault.is_none() && !self.ended_early() && !(self.about.awaits_hundred && self.has_sent_no_body())
+    }
+
+    fn ended_early(&self) -> bool {
+        self.ended && !self.body.is_over()
+    }
+
+    fn has_sent_no_body(&self) -> bool {
+        !self.body.is_over() && self.body.data_bytes() == 0
+    }
+
+    /// Writes what can be written of two parts, one after the other.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, first: &[u8], second: &[u8]) -> Poll<io::Result<usize>> {
+        let written = poll_write_both(&mut self.stream, cx, first, second);
+        self.poll_patience_for_writing(cx, written)
+    }
+
+    /// Sends what was written and is still here.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_patience_for_writing(cx, flushed)
+    }
+
+    /// Bounds the time a client may take to read what is written to it.
+    pub(super) fn poll_patience_for_writing<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            if self.writing.is_set() {
+                self.writing.clear();
+            }
+            return written;
+        }
+        if !self.writing.is_set() {
+            self.writing.set(self.worker.options.client_idle_timeout);
+        }
+        ready!(self.writing.poll_passed(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Writes all of it, behind what was told before.
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut written = 0;
+        poll_fn(|cx| {
+            ready!(self.poll_write_told(cx))?;
+            while written < bytes.len() {
+                written += ready!(self.poll_write(cx, &bytes[written..], &[]))?;
+            }
+            self.poll_flush(cx)
+        })
+        .await
+    }
+
+    /// Writes the interim answers that are left.
+    pub(super) fn poll_write_told(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.told.0.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let (told, mut written) = std::mem::take(&mut self.told);
+        while written < told.len() {
+            match self.poll_write(cx, &told[written..], &[]) {
+                Poll::Ready(Ok(length)) => written += length,
+                other => {
+                    self.told = (told, written);
+                    return other.map_ok(|_| ());
+                }
+            }
+        }
+        self.poll_flush(cx)
+    }
+
+    /// Reads more of the body, within the time that is allowed between two parts.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
+        loop {
+            if self.fault.is_some() || self.ended_early() {
+                return Poll::Ready(Err(CallerGone));
+            }
+            if !self.held.ready().is_empty() || self.body.is_over() {
+                return Poll::Ready(Ok(()));
+            }
+            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
+                Poll::Ready(Ok(1..)) => {
+                    self.reading.clear();
+                    self.about.awaits_hundred = false;
+                    self.decode();
+                }
+                Poll::Ready(_) => self.ended = true,
+                Poll::Pending => {
+                    ready!(self.poll_patience(cx, self.worker.options.client_idle_timeout));
+                    self.fault = Some(Fault::Slow);
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll_patience(&self, cx: &mut Context<'_>, patience: Duration) -> Poll<()> {
+        if !self.reading.is_set() {
+            self.reading.set(patience);
+        }
+        self.reading.poll_passed(cx)
+    }
+
+    /// The stream, and what was read and not used.
+    pub(super) fn into_tunnel(self) -> (Stream, Vec<u8>) {
+        (self.stream, self.held.into_rest())
+    }
+}
+
+impl Caller for Client {
+    fn ready(&self) -> &[u8] {
+        self.held.ready()
+    }
+
+    fn advance(&mut self, sent: usize) {
+        self.held.advance(sent);
+    }
+
+    fn is_over(&self) -> bool {
+        self.body.is_over() && self.held.ready().is_empty()
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
+        self.poll_body(cx)
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    fn ask(&mut self) {
+        if std::mem::take(&mut self.about.awaits_hundred) && self.has_sent_no_body() {
+            self.told.0.extend_from_slice(CONTINUE);
+        }
+    }
+
+    fn hears_interim(&self) -> bool {
+        self.is_http_11()
+    }
+
+    fn tell(&mut self, interim: &[u8]) {
+        self.told.0.extend_from_slice(interim);
+    }
+
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
+        self.poll_write_told(cx).map_err(|_| CallerGone)
+    }
+
+    fn form(&self) -> Form {
+        if self.about.is_http_10 { Form::Data } else { Form::Chunked }
+    }
+
+    fn part_bytes(&self) -> usize {
+        BLOCK_BYTES
+    }
+
+    fn takes_trailers(&self) -> bool {
+        self.about.takes_trailers && self.is_http_11()
+    }
+}

@@ -1,0 +1,3 @@
+ALTER TABLE settings ADD COLUMN limit_scope TEXT NOT NULL DEFAULT 'global' CHECK (limit_scope IN ('global', 'local'));
+
+COMMENT ON COLUMN settings.limit_scope IS 'global: a limit holds for all data planes together; local: for each alone.';
