@@ -1,6 +1,7 @@
 //! Wire <-> domain. What cannot be accepted is refused with one sentence that names it.
 
 mod encode;
+mod lease;
 
 pub(crate) use encode::{encode_backends, encode_limit, encode_settings};
 
