@@ -46,6 +46,8 @@ pub struct Timing {
     pub margin: Duration,
     /// How long the share of a data plane that fell silent is set aside for it.
     pub forget_lost: Duration,
+    /// How long one is waited for that was known to the ledger before this one and has not come back.
+    pub forget_missing: Duration,
     /// How long an ask may wait for other data planes; a little more than requests wait.
     pub patience: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Timing {
             renew: Duration::from_millis(400),
             margin: Duration::from_millis(100),
             forget_lost: Duration::from_secs(600),
+            forget_missing: Duration::from_secs(10),
             patience: Duration::from_millis(30),
         }
     }
@@ -83,7 +86,8 @@ pub struct Ledger {
     orphans: BTreeSet<u64>,
     /// `None` once the ledger may grant.
     recovery: Option<Recovery>,
-    /// A data plane of an earlier epoch has not come back: a client it did not replay had no tokens here at this time.
+    /// A data plane of an earlier epoch has not come back: only it may know that a client is not free. So a client that
+    /// nobody replayed had no tokens at this time, and nobody has a standing share.
     empty_since: Option<Duration>,
     tallies: Tallies,
 }

@@ -41,11 +41,11 @@ impl Ledger {
 
     /// The account of a client; a new one for a client that was free.
     pub(super) fn open(&mut self, client: Client, now: Duration) -> &mut Entry {
-        let total = self.existing_of_free(client, now);
+        let (total, doubtful) = (self.existing_of_free(client, now), self.empty_since.is_some());
         self.entries.entry(client.key).or_insert_with(|| {
             self.marks.add(client.key);
             self.orphans.insert(client.key);
-            Entry::new(client, total, self.marks.newest(), now)
+            Entry { replayed: doubtful, ..Entry::new(client, total, self.marks.newest(), now) }
         })
     }
 
@@ -236,8 +236,8 @@ impl Ledger {
         if news.welcomed {
             self.welcomed(id, now);
         }
-        if let Some(before) = news.marks {
-            self.forget_stale_shares(id, before);
+        if let Some((marks, share)) = news.marks {
+            self.forget_stale_shares(id, marks, share);
             let waiting: Vec<_> = self.waiting.iter().copied().collect();
             waiting.into_iter().for_each(|key| self.serve(key, now));
             self.upgrade(now);

@@ -14,13 +14,14 @@ impl Ledger {
     pub(super) fn enter(&mut self, join: &Join, now: Duration) -> MemberId {
         let known = self.members.iter().find(|(_, m)| m.replica_id == join.replica_id).map(|(id, _)| *id);
         let id = known.unwrap_or_else(|| self.admit(join, now));
-        let reborn = self.members.get(&id).is_some_and(|m| m.incarnation != join.incarnation);
+        let reborn = self.members.get(&id).is_some_and(|m| m.incarnation != join.incarnation && !m.missing);
         if reborn {
             self.bury(id, join, now);
         }
         let welcome = self.welcome();
         let (epoch, lease) = (self.epoch, self.timing.lease);
         if let Some(member) = self.members.get_mut(&id) {
+            member.incarnation = join.incarnation;
             member.standing = match member.standing {
                 Standing::Connected | Standing::Closed => Standing::Connected,
                 Standing::Lost | Standing::Returning => Standing::Returning,
@@ -119,7 +120,9 @@ impl Ledger {
         let returned = self.members.get_mut(&id).filter(|m| m.standing == Standing::Returning);
         let Some(member) = returned else { return };
         (member.standing, member.written_off) = (Standing::Connected, false);
+        member.missing = false;
         let (share, acked) = (member.share, member.marks_acked);
+        self.stop_doubting();
         self.set_factor(now);
         for entry in self.entries.values_mut().filter(|e| e.mark > acked && !e.has_holder(id)) {
             entry.total += share * entry.largest;
@@ -163,13 +166,24 @@ impl Ledger {
     }
 
     fn forget(&mut self, id: MemberId, now: Duration) {
-        let over = self
-            .members
-            .get(&id)
-            .is_some_and(|m| m.share <= 0.0 || now.saturating_sub(m.lost_since) >= self.timing.forget_lost);
+        let over = self.members.get(&id).is_some_and(|member| {
+            let silent = now.saturating_sub(member.lost_since);
+            match member.missing {
+                true => silent >= self.timing.forget_missing,
+                false => member.share <= 0.0 || silent >= self.timing.forget_lost,
+            }
+        });
         if over {
             self.members.remove(&id);
+            self.stop_doubting();
             self.set_factor(now);
+        }
+    }
+
+    /// Once nobody of an earlier epoch is missing any more, a client that nobody spoke of is free.
+    fn stop_doubting(&mut self) {
+        if self.members.values().all(|member| !member.missing) {
+            self.empty_since = None;
         }
     }
 
@@ -213,10 +227,9 @@ impl Ledger {
 
     /// A data plane goes by this ledger's marks from now on: shares that an earlier ledger had already taken from it,
     /// or that it never said anything of, do not come back.
-    pub(super) fn forget_stale_shares(&mut self, id: MemberId, acked_before: u64) {
+    pub(super) fn forget_stale_shares(&mut self, id: MemberId, acked_before: u64, share: f64) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let knowledge = std::mem::replace(&mut member.knowledge, Knowledge::Current);
-        let share = member.share;
         if !member.counts() {
             return;
         }
@@ -249,7 +262,10 @@ impl Ledger {
         let has_share = |m: &&Member| m.standing == Standing::Connected && m.remembered;
         let others: f64 = self.members.values().filter(|m| !has_share(m)).map(|m| m.share).sum();
         let count = self.members.values().filter(has_share).count();
-        let target = ((1.0 - others) / count.max(1) as f64).max(0.0);
+        let target = match self.empty_since {
+            Some(_) => 0.0,
+            None => ((1.0 - others) / count.max(1) as f64).max(0.0),
+        };
         let mut free = 1.0 - self.members.values().map(|m| m.share).sum::<f64>();
         let factor = self.factor;
         for member in self.members.values_mut().filter(|m| m.is_served()) {

@@ -15,7 +15,7 @@ const REMEMBERED: usize = 1 << 16;
 /// Clients that are not free, counted by cell.
 #[derive(Debug)]
 pub(super) struct MarkTable {
-    clients: Box<[u32]>,
+    clients: BTreeMap<u32, u32>,
     changes: VecDeque<Change>,
     /// Number of the newest change.
     newest: u64,
@@ -30,7 +30,7 @@ struct Change {
 impl MarkTable {
     pub(super) fn new() -> Self {
         // Number 0 is held by those who know nothing.
-        Self { clients: vec![0; CELLS].into(), changes: VecDeque::new(), newest: 1 }
+        Self { clients: BTreeMap::new(), changes: VecDeque::new(), newest: 1 }
     }
 
     /// Number of the newest change.
@@ -41,8 +41,9 @@ impl MarkTable {
     /// A client is not free any more.
     pub(super) fn add(&mut self, key: u64) {
         let cell = cell(key);
-        self.clients[cell as usize] += 1;
-        if self.clients[cell as usize] == 1 {
+        let count = self.clients.entry(cell).or_insert(0);
+        *count += 1;
+        if *count == 1 {
             self.push(Change { cell, set: true });
         }
     }
@@ -50,9 +51,10 @@ impl MarkTable {
     /// A client is free again.
     pub(super) fn remove(&mut self, key: u64) {
         let cell = cell(key);
-        let count = &mut self.clients[cell as usize];
-        *count = count.saturating_sub(1);
+        let Some(count) = self.clients.get_mut(&cell) else { return };
+        *count -= 1;
         if *count == 0 {
+            self.clients.remove(&cell);
             self.push(Change { cell, set: false });
         }
     }
@@ -73,8 +75,7 @@ impl MarkTable {
     }
 
     fn everything(&self) -> Marks {
-        let set = (0u32..).zip(&self.clients).filter(|(_, count)| **count > 0).map(|(cell, _)| cell).collect();
-        Marks { full: true, set, cleared: Vec::new() }
+        Marks { full: true, set: self.clients.keys().copied().collect(), cleared: Vec::new() }
     }
 
     fn push(&mut self, change: Change) {

@@ -61,6 +61,8 @@ pub(super) struct Member {
     pub(super) lease_floor: Duration,
     /// When it was lost.
     pub(super) lost_since: Duration,
+    /// It was known to an earlier ledger, and this one has not heard of it.
+    pub(super) missing: bool,
     /// What it may hold was written off; nothing of its stream counts any more.
     pub(super) written_off: bool,
     /// The largest standing share it may believe in.
@@ -103,8 +105,8 @@ struct Sent {
 /// What an acknowledgement brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct News {
-    /// It has applied newer marks; these were the newest before.
-    pub(super) marks: Option<u64>,
+    /// It has applied newer marks; these were the newest before, and its share.
+    pub(super) marks: Option<(u64, f64)>,
     /// It has taken in a smaller share.
     pub(super) shrunk: bool,
     /// It has its lease.
@@ -122,6 +124,7 @@ impl Member {
             heard: now,
             lease_floor: now,
             lost_since: now,
+            missing: false,
             written_off: false,
             share: 0.0,
             remembered: false,
@@ -184,7 +187,7 @@ impl Member {
 
     /// Takes in what it says it has applied.
     pub(super) fn acknowledge(&mut self, acked: u64) -> News {
-        let (mut news, marks_before) = (News::default(), self.marks_acked);
+        let (mut news, before) = (News::default(), (self.marks_acked, self.share));
         while let Some(sent) = self.sent.front().copied().filter(|sent| sent.seq <= acked) {
             self.sent.pop_front();
             self.lease_floor = self.lease_floor.max(sent.lease_floor);
@@ -195,7 +198,7 @@ impl Member {
         let believed = self.sent.iter().filter_map(|sent| sent.share).fold(self.acked_share, f64::max);
         news.shrunk = believed < self.share;
         self.share = believed;
-        news.marks = (self.marks_acked > marks_before).then_some(marks_before);
+        news.marks = (self.marks_acked > before.0).then_some(before);
         news.welcomed = !self.welcomed && acked > 0;
         self.welcomed |= acked > 0;
         self.acked = acked;

@@ -79,7 +79,8 @@ impl Ledger {
         let share = (1.0 - claimed).max(0.0) / missing.len().max(1) as f64;
         for replica_id in missing {
             let mut member = Member::new(replica_id.clone(), 0, now);
-            (member.standing, member.written_off, member.remembered) = (Standing::Lost, true, true);
+            (member.standing, member.missing) = (Standing::Lost, true);
+            (member.written_off, member.remembered) = (true, true);
             (member.share, member.lost_since, member.heard) = (share, now, Duration::ZERO);
             self.members.insert(self.next_member, member);
             self.next_member += 1;

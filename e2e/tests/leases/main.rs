@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod every_order;
 mod replica;
 mod schedule;
 mod use_of_limits;

@@ -13,7 +13,7 @@ use fastrand::Rng;
 use crate::replica::Replica;
 
 /// Virtual time moves in steps of this.
-pub(crate) const STEP_NS: u64 = 1_000_000;
+pub(crate) const STEP_NS: u64 = 2_000_000;
 
 /// A client, and what one bucket would say.
 pub(crate) struct Client {
@@ -207,12 +207,20 @@ impl World {
         let now = self.now_ns;
         self.clients[client].admit(now);
         self.worst = self.worst.max(self.clients[client].excess());
-        if std::env::var("LEASE_TRACE").is_ok() && self.clients[client].excess() > 1e-3 { eprintln!("{} EXCESS {} {}", self.now_ns/1000000, client, self.clients[client].excess()); std::process::exit(3); }
+        if std::env::var("LEASE_TRACE").is_ok() && self.clients[client].excess() > 1e-3 {
+            eprintln!("{} EXCESS {} {}", self.now_ns / 1000000, client, self.clients[client].excess());
+            std::process::exit(3);
+        }
     }
 
     /// A step of time.
     pub(crate) fn step(&mut self) {
-        self.now_ns += STEP_NS;
+        self.pass(STEP_NS);
+    }
+
+    /// So much time passes, and then everyone looks at what has come.
+    pub(crate) fn pass(&mut self, ns: u64) {
+        self.now_ns += ns;
         for index in 0..self.replicas.len() {
             self.deliver(index);
             self.tick_replica(index);
@@ -328,7 +336,11 @@ impl World {
     }
 
     fn arrive_up(&mut self, index: usize, message: Message) {
-        if std::env::var("LEASE_TRACE").is_ok() && let Message::Request(r) = &message { eprintln!("{} up {} {:?}", self.now_ns/1000000, self.replicas[index].id, r); }
+        if std::env::var("LEASE_TRACE").is_ok()
+            && let Message::Request(r) = &message
+        {
+            eprintln!("{} up {} {:?}", self.now_ns / 1000000, self.replicas[index].id, r);
+        }
         let Some((ledger, started)) = &mut self.ledger else { return };
         let now = Duration::from_nanos(self.now_ns - *started);
         let link = &mut self.links[index];
@@ -349,7 +361,11 @@ impl World {
     }
 
     fn arrive_down(&mut self, index: usize, message: Message) {
-        if std::env::var("LEASE_TRACE").is_ok() && let Message::Response(r) = &message { eprintln!("{} down {} {:?}", self.now_ns/1000000, self.replicas[index].id, r); }
+        if std::env::var("LEASE_TRACE").is_ok()
+            && let Message::Response(r) = &message
+        {
+            eprintln!("{} down {} {:?}", self.now_ns / 1000000, self.replicas[index].id, r);
+        }
         if !self.links[index].open {
             return;
         }
