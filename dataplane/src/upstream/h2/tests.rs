@@ -365,6 +365,34 @@ async fn who_ends_the_connection_at_once_or_speaks_otherwise_gets_no_request() {
 }
 
 #[tokio::test]
+async fn who_takes_every_connection_and_no_request_is_not_asked_for_ever() {
+    local(async {
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let goodbye = async {
+            while let Some(mut connection) = server.connections.recv().await {
+                connection.abrupt_shutdown(Reason::NO_ERROR);
+                while connection.accept().await.is_some() {}
+            }
+        };
+        let way = async {
+            loop {
+                match pool.way(&to).await {
+                    // The news was not there yet.
+                    Ok(_) => tokio::task::yield_now().await,
+                    Err(error) => return error,
+                }
+            }
+        };
+        tokio::select! {
+            error = within(way) => assert!(matches!(error, ConnectError::Http2(_)), "{error}"),
+            () = goodbye => panic!("nobody came"),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_dead_connection_is_replaced_and_an_idle_one_is_closed() {
     local(async {
         let mut server = Server::start(server::Builder::new()).await;
