@@ -36,7 +36,6 @@ struct Connection {
 }
 
 /// What follows an answer.
-#[allow(clippy::large_enum_variant, reason = "it lives for a moment")]
 enum After {
     /// The next request.
     Next,
@@ -45,7 +44,7 @@ enum After {
     /// Nothing, and not in order: what was sent is not all there was.
     Cut,
     /// Another protocol.
-    Tunnel(Exchange),
+    Tunnel(Box<Exchange>),
 }
 
 /// What the answer to a request goes by.
@@ -172,7 +171,7 @@ impl Connection {
         self.proxy.refuses() || self.worker.shutdown.is_cancelled()
     }
 
-    async fn tunnel(self, exchange: Exchange) {
+    async fn tunnel(self, exchange: Box<Exchange>) {
         let (stream, early) = self.client.into_tunnel();
         tunnel::run(&self.worker, stream, early, exchange).await;
     }
