@@ -10,3 +10,8 @@ else
   echo "docker compose is not installed (Debian: apt-get install docker.io docker-compose)" >&2
   exit 1
 fi
+
+if ! docker info >/dev/null 2>&1; then
+  echo "docker does not answer: start its daemon (systemctl start docker), or join the group docker ('docker info' says more)" >&2
+  exit 1
+fi

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::{
-    commands::{backends::BackendsCommand, limits::LimitsCommand, top::TopArgs},
+    commands::{backends::BackendsCommand, explain::ExplainArgs, limits::LimitsCommand, top::TopArgs},
     output::Format,
 };
 
@@ -24,7 +24,14 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
     /// Control plane to talk to.
-    #[arg(long, global = true, env = "BALANCER_ENDPOINT", default_value = "http://127.0.0.1:9090", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "BALANCER_ENDPOINT",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9090",
+        value_name = "URL"
+    )]
     pub(crate) endpoint: String,
     /// Token of the control plane's admin port, if it has one.
     #[arg(long, global = true, env = "BALANCER_TOKEN", hide_env_values = true)]
@@ -55,6 +62,8 @@ pub(crate) enum Command {
     /// The backends that requests are balanced over.
     #[command(subcommand)]
     Backends(BackendsCommand),
+    /// One client: which limit applies, who holds which of its tokens, why a request would be refused now.
+    Explain(ExplainArgs),
     /// The control plane, its data planes and its backends, once.
     Status,
     /// The same, live, with rates; Ctrl-C ends it.

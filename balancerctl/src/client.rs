@@ -105,6 +105,10 @@ fn bearer(token: &str) -> Result<MetadataValue<Ascii>> {
 
 /// `host:port` is as good as `http://host:port`.
 fn with_scheme(endpoint: &str) -> Result<String> {
+    // It is not repeated: what stands before the @ may be a password.
+    if endpoint.contains('@') {
+        bail!("--endpoint: expected no user and no password in it; a token goes into BALANCER_TOKEN");
+    }
     match endpoint.split_once("://") {
         None => Ok(format!("http://{endpoint}")),
         Some(("http" | "https", _)) => Ok(endpoint.trim_end_matches('/').to_owned()),
@@ -122,6 +126,9 @@ mod tests {
         assert_eq!(with_scheme("http://h:9090/").unwrap(), "http://h:9090");
         assert_eq!(with_scheme("https://h:9090/").unwrap(), "https://h:9090");
         assert!(with_scheme("ftp://h").is_err());
+        for with_password in ["http://me:hush@h:1", "me:hush@h:1", "ftp://me:hush@h"] {
+            assert!(!with_scheme(with_password).unwrap_err().to_string().contains("hush"));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
 
 pub(crate) mod backends;
 pub(crate) mod completions;
+pub(crate) mod explain;
 pub(crate) mod limits;
 pub(crate) mod status;
 pub(crate) mod top;
@@ -20,6 +21,7 @@ pub(crate) async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Limits(command) => limits::run(command, &global, format).await,
         Command::Backends(command) => backends::run(command, &Client::connect(&global).await?, format).await,
+        Command::Explain(args) => explain::run(args, &Client::connect(&global).await?, format).await,
         Command::Status => status::run(&Client::connect(&global).await?, format).await,
         Command::Top(args) => top::run(&args, &Client::connect(&global).await?, format).await,
         Command::Completions { shell } => completions::run(shell),

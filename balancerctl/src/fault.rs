@@ -5,6 +5,8 @@ use std::{error::Error, io, time::Duration};
 use anyhow::anyhow;
 use tonic::{Code, Status};
 
+use crate::probe;
+
 /// Whether the reader of our output has gone.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
@@ -13,6 +15,15 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// The control plane cannot be reached.
 pub(crate) fn unreachable(endpoint: &str, cause: &(dyn Error + 'static)) -> anyhow::Error {
     let cause = one_line(&root_cause(cause));
+    // What rustls makes of bytes that are no TLS record.
+    if cause.contains("InvalidContentType") {
+        return anyhow!("{endpoint} does not speak TLS: begin --endpoint or BALANCER_ENDPOINT with http://");
+    }
+    if cause.contains("invalid peer certificate") {
+        return anyhow!(
+            "the certificate of {endpoint} is not trusted ({cause}): name the authority that signed it with --ca or BALANCER_CA"
+        );
+    }
     anyhow!(
         "cannot reach the control plane at {endpoint} ({cause}): is it running? set --endpoint or BALANCER_ENDPOINT"
     )
@@ -21,15 +32,12 @@ pub(crate) fn unreachable(endpoint: &str, cause: &(dyn Error + 'static)) -> anyh
 /// The connection broke, or what is at its other end does not speak gRPC. By TLS 1.3 a server refuses a certificate
 /// only after the client has begun to speak.
 fn lost(endpoint: &str, cause: &(dyn Error + 'static)) -> anyhow::Error {
+    if !endpoint.starts_with("https:") && probe::wants_tls(endpoint) {
+        return anyhow!("{endpoint} wants TLS: begin --endpoint or BALANCER_ENDPOINT with https://");
+    }
     let cause = one_line(&root_cause(cause));
-    let hint = if endpoint.starts_with("https:") {
-        "does it want a certificate (--cert)"
-    } else {
-        "does it want TLS (https://)"
-    };
-    anyhow!(
-        "lost the connection to {endpoint} ({cause}): is it a control plane's admin port, and still running? {hint}?"
-    )
+    let hint = if endpoint.starts_with("https:") { " does it want a certificate (--cert)?" } else { "" };
+    anyhow!("lost the connection to {endpoint} ({cause}): is it a control plane's admin port, and still running?{hint}")
 }
 
 /// What a refused or failed call means for the person who made it.

@@ -12,6 +12,7 @@ mod commands;
 mod fault;
 mod limit_file;
 mod output;
+mod probe;
 mod signals;
 mod table;
 mod tls;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 pub(crate) mod backend;
+pub(crate) mod explain;
+pub(crate) mod ledger;
 pub(crate) mod limit;
 pub(crate) mod number;
 pub(crate) mod status;

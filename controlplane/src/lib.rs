@@ -1,6 +1,7 @@
 //! The control plane: owns the database, checks backends, and tells every data plane what it should have.
 
 mod auth;
+mod authority;
 mod backoff;
 pub mod config;
 mod convert;
@@ -8,9 +9,11 @@ mod descriptors;
 pub mod domain;
 mod entrance;
 mod error;
+mod explain;
 mod grpc;
 mod health;
 mod hub;
+mod keeper;
 pub mod ledger;
 mod listeners;
 pub mod logging;

@@ -1,6 +1,7 @@
 //! All metrics of the control plane. Names begin with `balancer_`; base units.
 
 mod labels;
+mod ledger;
 
 use std::sync::Arc;
 
@@ -9,8 +10,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use self::labels::{Backend, CheckResult, GrpcCall, Kind, Refusal, Replica, RestCall};
-use crate::{health::Health, hub::Image, store::StoreError};
+use self::{
+    labels::{Backend, CheckResult, GrpcCall, Kind, Refusal, Replica, RestCall},
+    ledger::LedgerMetrics,
+};
+use crate::{health::Health, hub::Image, ledger::Ledger, store::StoreError};
 
 /// Content type of `/metrics`.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -52,11 +56,13 @@ pub(crate) struct Metrics {
     pub(crate) tls_failures: Counter,
     connections: Gauge,
     connections_refused: Family<Refusal, Counter>,
+    ledger: LedgerMetrics,
 }
 
 impl Metrics {
     /// Registers everything in `registry`.
     pub(crate) fn new(registry: &mut Registry) -> Arc<Self> {
+        let ledger = LedgerMetrics::new(registry);
         let r = registry.sub_registry_with_prefix("balancer_controlplane");
         r.register("build", "Version of the control plane", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
         let metrics = Self {
@@ -80,6 +86,7 @@ impl Metrics {
                 "connections_refused",
                 "Connections to the admin port closed unused, by which cap was reached",
             ),
+            ledger,
         };
         for why in [RefusedConnection::TooMany, RefusedConnection::TooManyOfAddress] {
             drop(metrics.connections_refused.get_or_create(&Refusal { reason: why.label() }));
@@ -147,6 +154,16 @@ impl Metrics {
         self.health_checks.get_or_create(&CheckResult { backend: backend.to_owned(), result }).inc();
         let healthy = i64::from(health == Health::Healthy);
         self.backend_healthy.get_or_create(&Backend { backend: backend.to_owned() }).set(healthy);
+    }
+
+    /// How the ledger is that is kept here.
+    pub(crate) fn ledger(&self, ledger: &Ledger) {
+        self.ledger.show(ledger);
+    }
+
+    /// No ledger is kept here, or a new one.
+    pub(crate) fn no_ledger(&self) {
+        self.ledger.clear();
     }
 
     pub(crate) fn backend_gone(&self, backend: &str) {

@@ -6,8 +6,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    authority::Authority,
     health::HealthBook,
     hub::Hub,
+    keeper::Keeper,
     metrics::Metrics,
     probe::Probe,
     replicas::Replicas,
@@ -22,6 +24,8 @@ pub(crate) struct Plane {
     pub(crate) book: Arc<HealthBook>,
     pub(crate) replicas: Arc<Replicas>,
     pub(crate) probe: Arc<Probe>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) keeper: Keeper,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) started: Instant,
     pub(crate) heartbeat: Duration,

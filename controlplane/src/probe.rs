@@ -21,7 +21,7 @@ impl Probe {
         Self { fault: watch::Sender::new(None) }
     }
 
-    /// Why the database does not answer; `None` while it does.
+    /// Why the database cannot be used; `None` while it can.
     pub(crate) fn fault(&self) -> Option<String> {
         self.fault.borrow().clone()
     }
@@ -30,9 +30,9 @@ impl Probe {
         self.fault.send_if_modified(|current| {
             match (&current, &fault) {
                 (None, Some(error)) => {
-                    tracing::error!(error, "the database does not answer; the last configuration stays")
+                    tracing::error!(error, "the database cannot be used; the last configuration stays")
                 }
-                (Some(_), None) => tracing::info!("the database answers again"),
+                (Some(_), None) => tracing::info!("the database can be used again"),
                 _ => return false,
             }
             *current = fault;

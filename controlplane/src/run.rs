@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Listeners,
+    authority::{self, Authority},
     config::{AdminConfig, Config},
     descriptors,
     entrance::Entrance,
     health::{self, HealthBook},
     hub::{self, Hub},
+    keeper::{self, Keeper},
     metrics::Metrics,
     plane::Plane,
     probe::{self, Probe},
@@ -59,7 +61,9 @@ pub async fn run(
         None => tracing::info!(database, "no configuration file: running on defaults"),
     }
     let (metrics, waiting) = (Metrics::new(&mut registry), Arc::new(Waiting::new()));
-    let mut entrance = Entrance::new(listeners.into(), &config.admin, registry, &metrics, &waiting);
+    let listeners = listeners.into();
+    let authority = Authority::new(config.admin.advertised(listeners.admin.local_addr()?.port()));
+    let mut entrance = Entrance::new(listeners, &config.admin, registry, &metrics, &waiting);
     let mut tasks = JoinSet::new();
     let opened = {
         let mut opening = pin!(shutdown.run_until_cancelled(waiting.until(|| open(&config))));
@@ -73,9 +77,12 @@ pub async fn run(
     };
     if let Some(opened) = opened {
         let (store, hub) = opened.map_err(|source| Error::Store { database, source })?;
-        let plane = plane(store, hub, metrics, config.heartbeat, shutdown.clone());
+        let (keeper, commands) = Keeper::new();
+        let common = (Arc::new(authority), keeper);
+        let plane = plane(store, hub, metrics, common, config.heartbeat, shutdown.clone());
         entrance.open(&plane);
         background(&mut tasks, &plane, config, reload);
+        share_limits(&mut tasks, &plane, commands);
         entrance.serve(&mut tasks, &shutdown);
     }
     tasks.join_all().await;
@@ -90,7 +97,14 @@ async fn open(config: &Config) -> Result<(Store, Hub), StoreError> {
     Ok((store, Hub::new(loaded)))
 }
 
-fn plane(store: Store, hub: Hub, metrics: Arc<Metrics>, heartbeat: Duration, shutdown: CancellationToken) -> Plane {
+fn plane(
+    store: Store,
+    hub: Hub,
+    metrics: Arc<Metrics>,
+    (authority, keeper): (Arc<Authority>, Keeper),
+    heartbeat: Duration,
+    shutdown: CancellationToken,
+) -> Plane {
     metrics.configuration(&hub.image());
     Plane {
         store,
@@ -98,6 +112,8 @@ fn plane(store: Store, hub: Hub, metrics: Arc<Metrics>, heartbeat: Duration, shu
         book: Arc::new(HealthBook::new()),
         replicas: Arc::new(Replicas::new(metrics.clone())),
         probe: Arc::new(Probe::new()),
+        authority,
+        keeper,
         metrics,
         started: Instant::now(),
         heartbeat,
@@ -115,4 +131,10 @@ fn background(tasks: &mut JoinSet<()>, plane: &Plane, config: Config, reload: mp
         tasks.spawn(tls::keep_fresh(tls, shutdown.clone()));
     }
     tasks.spawn(reload::follow(config, reload, store, hub, interval, shutdown));
+}
+
+fn share_limits(tasks: &mut JoinSet<()>, plane: &Plane, commands: keeper::Commands) {
+    let Plane { store, authority, metrics, shutdown, .. } = plane.clone();
+    tasks.spawn(keeper::run(commands, authority.clone(), store.clone(), metrics, shutdown.clone()));
+    tasks.spawn(authority::run(authority, store, shutdown));
 }

@@ -61,7 +61,7 @@ struct Inner {
 }
 
 enum Database {
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
     Sqlite(Sqlite),
 }
 
@@ -87,7 +87,9 @@ impl Store {
         let changed = watch::Sender::new(0);
         let database = match config {
             DatabaseConfig::Sqlite { path } => Database::Sqlite(Sqlite::open(path).await?),
-            DatabaseConfig::Postgres(postgres) => Database::Postgres(Postgres::open(postgres, changed.clone()).await?),
+            DatabaseConfig::Postgres(postgres) => {
+                Database::Postgres(Box::new(Postgres::open(postgres, changed.clone()).await?))
+            }
         };
         let (meta, newest) = database.run(legacy::Begin, Access::Write, OPEN_WITHIN).await?;
         announce(&changed, newest);

@@ -7,6 +7,7 @@ mod choose;
 mod completion;
 mod exchange;
 mod forward;
+mod grpc;
 mod headers;
 mod max_forwards;
 mod options;
@@ -185,6 +186,6 @@ impl Proxy {
     }
 
     fn own_answer(&self, head: &Head, reason: OwnAnswer) -> Answer {
-        own_answer(&self.worker, answer::request_id(head), reason)
+        own_answer(&self.worker, head, reason)
     }
 }

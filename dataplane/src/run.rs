@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} ({listener}): {reason}")]
+    #[error("cannot listen on {address} ({listener}): {reason}; {}", hint(listener, reason))]
     Bind {
         /// `proxy` or `admin`.
         listener: &'static str,
@@ -44,6 +44,19 @@ pub enum Error {
     /// A thread or a listener failed.
     #[error("cannot serve: {0}")]
     Serve(io::Error),
+}
+
+/// What to do about an address that cannot be listened on.
+fn hint(listener: &str, reason: &io::Error) -> String {
+    let flag =
+        if listener == "admin" { "--admin-listen or BALANCER_ADMIN_LISTEN" } else { "--listen or BALANCER_LISTEN" };
+    let why = match reason.kind() {
+        io::ErrorKind::AddrInUse => "is another instance running?",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address;",
+        io::ErrorKind::PermissionDenied => "a port below 1024 needs a privilege (CAP_NET_BIND_SERVICE);",
+        _ => "choose another address:",
+    };
+    format!("{why} set {flag}")
 }
 
 /// Sockets that already listen.

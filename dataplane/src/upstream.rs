@@ -104,6 +104,14 @@ impl Upstream {
         matches!(self.stream, BackendStream::Translated(_))
     }
 
+    /// What was written of the body of a request that the backend has not looked at. It can be sent again, whatever it is.
+    pub(crate) fn take_back(&mut self) -> Option<Vec<u8>> {
+        match &mut self.stream {
+            BackendStream::Direct(_) => None,
+            BackendStream::Translated(translated) => translated.take_back(),
+        }
+    }
+
     /// After 101: the stream, and what was read beyond the head.
     pub(crate) fn into_tunnel(self) -> (BackendStream, Vec<u8>) {
         (self.stream, self.held.into_rest())

@@ -99,7 +99,7 @@ pub(super) mod tests {
 
     /// Any valid limit.
     pub(in crate::limit_file) fn any_limit() -> impl Strategy<Value = LimitRow> {
-        let client_id = "[^\\p{Cc}]{1,60}".prop_filter("at most 256 bytes", |id| id.len() <= 256);
+        let client_id = "[^\\p{Cc}\\p{Cf}]{1,60}".prop_filter("at most 256 bytes", |id| id.len() <= 256);
         let numbers = (1.0..1e300_f64, prop_oneof![Just(0.0), 0.0..1e9_f64, (0..100_u32).prop_map(f64::from)]);
         (client_id, numbers).prop_map(|(client_id, (capacity, rate_per_sec))| LimitRow {
             client_id,

@@ -18,6 +18,20 @@ fn check_client_id(client_id: &str) -> Result<(), String> {
     }
     match client_id.chars().find(|c| c.is_control()) {
         Some(c) => Err(format!("client_id: expected printable text, got the control character {}", c.escape_unicode())),
+        None => check_visible(client_id),
+    }
+}
+
+/// As the control plane has it: what cannot be seen would let two clients look alike.
+fn check_visible(client_id: &str) -> Result<(), String> {
+    let invisible = |c: &char| {
+        matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    match client_id.chars().find(invisible) {
+        Some(c) => {
+            Err(format!("client_id: expected printable text, got the invisible character {}", c.escape_unicode()))
+        }
         None => Ok(()),
     }
 }
@@ -54,6 +68,7 @@ mod tests {
         for (client_id, capacity, rate, fault) in [
             ("", "1", "1", "client_id: expected 1 to 256 bytes, got 0"),
             ("a\0", "1", "1", "client_id: expected printable text, got the control character \\u{0}"),
+            ("a\u{202e}", "1", "1", "client_id: expected printable text, got the invisible character \\u{202e}"),
             ("a", "0.5", "1", "capacity: expected a finite number of at least 1, got \"0.5\""),
             ("a", "NaN", "1", "capacity: expected a finite number of at least 1, got \"NaN\""),
             ("a", "1", "1e400", "rate_per_sec: expected a finite number of at least 0, got \"1e400\""),

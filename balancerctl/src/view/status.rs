@@ -7,8 +7,9 @@ use balancer_proto::v1::{ReplicaReport, ReplicaStatus, Status};
 use serde::Serialize;
 
 use crate::{
+    fault::one_line,
     table::{Row, Widths, write_rows},
-    view::{backend::BackendRow, span},
+    view::{backend::BackendRow, ledger::LedgerView, span},
 };
 
 /// The system as one control plane sees it.
@@ -23,6 +24,8 @@ pub(crate) struct StatusView {
     pub(crate) limits: u64,
     /// Why changes do not arrive from the database; empty while they do.
     pub(crate) fault: String,
+    /// Limits that hold for all data planes together.
+    pub(crate) ledger: LedgerView,
     pub(crate) replicas: Vec<ReplicaRow>,
     pub(crate) backends: Vec<BackendRow>,
 }
@@ -66,6 +69,7 @@ impl From<Status> for StatusView {
             revision: status.revision,
             limits: status.limits,
             fault: status.fault,
+            ledger: status.ledger.unwrap_or_default().into(),
             replicas: status.replicas.into_iter().map(replica).collect(),
             backends: status.backends.into_iter().map(Into::into).collect(),
         }
@@ -151,6 +155,7 @@ impl StatusView {
         writeln!(out, "database       {}, {available}, store {}", self.database, self.store_id)?;
         writeln!(out, "revision       {}", self.revision)?;
         writeln!(out, "limits         {}", self.limits)?;
+        writeln!(out, "authority      {}", one_line(&self.ledger.sentence()))?;
         if !self.fault.is_empty() {
             writeln!(out, "fault          {}", self.fault)?;
         }

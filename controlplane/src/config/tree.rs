@@ -63,8 +63,12 @@ pub(super) fn from_file(path: &Path) -> Result<Node, ConfigError> {
 
 fn syntax_error(name: &Arc<str>, error: &serde_saphyr::Error) -> ConfigError {
     let line = error.location().map_or(1, |l| l.line());
-    let text = error.without_snippet().to_string();
-    let problem = format!("expected valid YAML: {}", text.lines().next().unwrap_or_default());
+    let problem = match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("expected each key once, but {key} is given here again: remove one of them")
+        }
+        error => format!("expected valid YAML: {}", error.to_string().lines().next().unwrap_or_default()),
+    };
     ConfigError { origin: format!("{name}:{line}"), key: String::new(), problem }
 }
 

@@ -2,6 +2,7 @@
 
 mod codec;
 mod greeting;
+mod lease;
 mod outbox;
 mod position;
 mod session;
@@ -13,7 +14,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use balancer_proto::v1::SyncRequest;
+use balancer_proto::v1::{LeaseRequest, LeaseResponse, SyncRequest};
 use http::Request;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,10 +24,12 @@ use tonic::{
     server::{Grpc, NamedService, StreamingService},
 };
 
+use tonic_prost::ProstCodec;
+
 use self::codec::FrameCodec;
 use crate::{hub::Frame, plane::Plane};
 
-/// Messages that may wait for a data plane; the session stops producing when they do.
+/// Messages that may wait for a data plane; what produces them stops when they do.
 const QUEUE: usize = 4;
 
 /// The service by hand in place of the generated one, so that its messages can be frames that are encoded once and
@@ -58,13 +61,15 @@ impl tower::Service<Request<Body>> for DataPlaneService {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let sync = Sync { plane: self.plane.clone() };
+        let plane = self.plane.clone();
         Box::pin(async move {
-            if request.uri().path() != "/balancer.v1.DataPlaneService/Sync" {
-                let message = format!("no such method: {}", request.uri().path());
-                return Ok(Status::unimplemented(message).into_http());
-            }
-            Ok(Grpc::new(FrameCodec).streaming(sync, request).await)
+            Ok(match request.uri().path() {
+                "/balancer.v1.DataPlaneService/Sync" => Grpc::new(FrameCodec).streaming(Sync { plane }, request).await,
+                "/balancer.v1.DataPlaneService/Lease" => {
+                    Grpc::new(ProstCodec::default()).streaming(Lease { plane }, request).await
+                }
+                other => Status::unimplemented(format!("no such method: {other}")).into_http(),
+            })
         })
     }
 }
@@ -83,6 +88,25 @@ impl StreamingService<SyncRequest> for Sync {
         Box::pin(async move {
             let (send, receive) = mpsc::channel(QUEUE);
             tokio::spawn(session::run(plane, request.into_inner(), send));
+            Ok(Response::new(ReceiverStream::new(receive)))
+        })
+    }
+}
+
+struct Lease {
+    plane: Plane,
+}
+
+impl StreamingService<LeaseRequest> for Lease {
+    type Response = LeaseResponse;
+    type ResponseStream = ReceiverStream<Result<LeaseResponse, Status>>;
+    type Future = Boxed<Response<Self::ResponseStream>, Status>;
+
+    fn call(&mut self, request: tonic::Request<Streaming<LeaseRequest>>) -> Self::Future {
+        let plane = self.plane.clone();
+        Box::pin(async move {
+            let (send, receive) = mpsc::channel(QUEUE);
+            tokio::spawn(lease::run(plane, request.into_inner(), send));
             Ok(Response::new(ReceiverStream::new(receive)))
         })
     }

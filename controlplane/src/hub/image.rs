@@ -33,7 +33,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    pub(super) fn new(loaded: Loaded, generation: u64) -> Self {
+    pub(crate) fn new(loaded: Loaded, generation: u64) -> Self {
         let mut fingerprint = Fingerprint::default();
         let mut limits = OrdMap::new();
         for (id, limit) in loaded.limits {

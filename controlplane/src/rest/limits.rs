@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Problem, ProblemBody,
-    body::{Object, object, optional_object},
+    body::{object, optional_object},
 };
 use crate::{
     domain::{ClientId, Limit, StoredLimit},

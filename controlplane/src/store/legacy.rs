@@ -15,13 +15,25 @@ impl Operation for Begin {
 
     async fn run<C: Rows>(self, rows: &mut C) -> Result<Written<Meta>, StoreError> {
         let mut meta = rows.lock_meta().await?;
-        if let Some(legacy) = rows.legacy_rows().await? {
+        if let Some(legacy) = rows.legacy_rows().await.map_err(unreadable)? {
             take_over(rows, &mut meta, legacy).await?;
             rows.mark_legacy_imported().await?;
         }
         let newest = meta.newest();
         Ok((meta, newest))
     }
+}
+
+/// A table of that name need not be the old service's.
+fn unreadable(error: diesel::result::Error) -> StoreError {
+    let said = error.to_string();
+    if !["no such column", "does not exist"].iter().any(|missing| said.contains(missing)) {
+        return error.into();
+    }
+    StoreError::Refused(format!(
+        "the table clients_limits is not as the old service made it ({said}): it needs the columns id, client_id, \
+         capacity and rate_per_sec; add what is missing, or rename the table, and it is left alone"
+    ))
 }
 
 async fn take_over<C: Rows>(rows: &mut C, meta: &mut Meta, legacy: Vec<LegacyRecord>) -> Result<(), StoreError> {

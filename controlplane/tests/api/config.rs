@@ -228,7 +228,7 @@ fn secrets_stay_out_of_errors() {
 fn yaml_that_is_none_names_the_line() {
     let said = error("server:\n  port: [1\n");
     assert!(said.starts_with("config.yaml:") && said.contains("expected valid YAML: "), "{said}");
-    assert!(error("strategy: p2c\nstrategy: random").contains("expected valid YAML: "));
+    assert!(error("strategy: p2c\nstrategy: random").contains("expected each key once, but strategy is given here again"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod auth;
+mod authority;
 mod backend_tls;
 mod config;
 mod connections;
@@ -11,6 +12,8 @@ mod faults;
 mod grpc;
 mod harness;
 mod health;
+mod invisible;
+mod lease;
 mod pages;
 mod postgres;
 mod raw;

@@ -77,6 +77,10 @@ async fn bad_bodies_are_named() {
             "client_id: expected printable text, got the control character \\u{a}",
         ),
         (
+            r#"{"client_id":"a\u202eb","capacity":1,"rate_per_sec":1}"#,
+            "client_id: expected printable text, got the invisible character \\u{202e}",
+        ),
+        (
             "{\"client_id\":\"a\0\"}",
             "the body is not valid JSON: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 16",
         ),

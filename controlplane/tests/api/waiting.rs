@@ -2,7 +2,7 @@
 
 use balancer_proto::v1::{GetStatusRequest, status_service_client::StatusServiceClient};
 use tempfile::TempDir;
-use test_postgres::Cluster;
+use test_postgres::{Cluster, Options};
 use tonic::Code;
 
 use crate::{
@@ -35,6 +35,29 @@ async fn it_says_so_and_begins_when_the_database_does() {
     // Over the connection that was there before.
     within(service.get_status(GetStatusRequest {})).await.unwrap();
     drop(service);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_changed_under_a_running_control_plane_is_told_as_such() {
+    let host = ["host all postgres 127.0.0.1/32 trust", "host all all 127.0.0.1/32 scram-sha-256"];
+    let options = Options { hba: host.map(str::to_owned).into(), ..Options::default() };
+    let cluster = Cluster::start_with(&options).unwrap();
+    cluster.execute("CREATE ROLE me LOGIN SUPERUSER PASSWORD 'right'").unwrap();
+    let url = format!("postgres://me:right@127.0.0.1:{}/postgres", cluster.port());
+    let running = Running::start_on(TempDir::new().unwrap(), url, "").await;
+    until(|| get(running.address, "/readyz"), |answer| answer.status == 200).await;
+    cluster.execute("ALTER ROLE me PASSWORD 'left'").unwrap();
+    let sever = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'me'";
+    cluster.execute(sever).unwrap();
+    let answer =
+        until(|| get(running.address, "/readyz"), |answer| answer.body.contains("the server refused the password"))
+            .await;
+    assert!(answer.status == 503 && !answer.body.contains("does not answer"), "{answer:?}");
+    let rest = get(running.address, "/limits/get?client_id=a").await;
+    assert!(rest.status == 503 && rest.problem().starts_with("the server refused the password"), "{rest:?}");
+    cluster.execute("ALTER ROLE me PASSWORD 'right'").unwrap();
+    until(|| get(running.address, "/readyz"), |answer| answer.status == 200).await;
     running.stop().await;
 }
 

@@ -21,9 +21,9 @@ pub(super) fn metrics(registry: &Registry) -> Response<Body> {
     }
 }
 
-/// As RFC 9457.
+/// As RFC 9457, with the member `errors` that all of Balancer's problems have.
 pub(super) fn problem(status: u16, title: &str, detail: &str) -> Response<Body> {
-    let body = serde_json::json!({ "type": "about:blank", "title": title, "status": status, "detail": detail });
+    let body = serde_json::json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "errors": detail });
     answer(status, "application/problem+json", body.to_string().into())
 }
 

@@ -107,6 +107,7 @@ async fn what_is_not_here_says_what_is() {
     let (address, _shared, _stop) = start(None).await;
     let missing = ask(address, "GET /nope", "").await;
     assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("application/problem+json"), "{missing}");
+    assert!(missing.contains("\"errors\":\"there is no /nope here"), "{missing}");
     let refused = ask(address, "DELETE /metrics", "").await;
     assert!(refused.starts_with("HTTP/1.1 405") && refused.contains("allow: GET, HEAD"), "{refused}");
 }

@@ -68,7 +68,9 @@ fn control_planes(texts: &[String]) -> Result<Vec<Uri>, ConfigError> {
 }
 
 fn control_plane(text: &str) -> Result<Uri, ConfigError> {
-    let fault = || error("control-plane", text, "http://host:port or https://host:port without a path");
+    // What stands before an @ may be a password.
+    let shown = if text.contains('@') { "one with a user or a password" } else { text };
+    let fault = || error("control-plane", shown, "http://host:port or https://host:port without a path");
     let uri = Uri::from_str(text).map_err(|_| fault())?;
     let plain = matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none();
     let named =

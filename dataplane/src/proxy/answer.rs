@@ -1,6 +1,6 @@
 //! Answers that Balancer makes itself: `application/problem+json` (RFC 9457) with an `X-Request-Id`.
 
-use super::{Answer, AnswerBody};
+use super::{Answer, AnswerBody, grpc};
 use crate::{
     http1::{Fault, Head, Name, put_field},
     metrics::OwnAnswer,
@@ -17,10 +17,15 @@ pub(super) fn request_id(head: &Head) -> Option<&[u8]> {
     (!id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && visible).then_some(id)
 }
 
-/// The answer for `reason`, under the client's request id or a new one.
-pub(super) fn own_answer(worker: &Worker, id: Option<&[u8]>, reason: OwnAnswer) -> Answer {
+/// The answer for `reason` to a request with this head, under the client's request id or a new one.
+pub(super) fn own_answer(worker: &Worker, head: &Head, reason: OwnAnswer) -> Answer {
     worker.shared.metrics.requests.own_answer(reason);
-    let mut answer = answer(worker, id, problem(reason));
+    let (id, problem) = (request_id(head), problem(reason));
+    let mut answer = if grpc::is_call(head) {
+        named(worker, id, grpc::answer(worker, reason, problem.sentence))
+    } else {
+        answer(worker, id, problem)
+    };
     if matches!(reason, OwnAnswer::Overloaded | OwnAnswer::TooManyConnections) {
         put_field(&mut answer.head, "Retry-After", b"1");
     }
@@ -47,11 +52,15 @@ fn answer(worker: &Worker, id: Option<&[u8]>, problem: Problem) -> Answer {
     let mut head = worker.buffers.sheet();
     head.extend_from_slice(problem.head.as_bytes());
     put_field(&mut head, "Content-Length", itoa::Buffer::new().format(problem.body.len()).as_bytes());
+    named(worker, id, Answer { status: problem.status, head, has_date: false, body: AnswerBody::Own(problem.body) })
+}
+
+fn named(worker: &Worker, id: Option<&[u8]>, mut answer: Answer) -> Answer {
     match id {
-        Some(id) => put_field(&mut head, "X-Request-Id", id),
-        None => put_field(&mut head, "X-Request-Id", &new_id(worker)),
+        Some(id) => put_field(&mut answer.head, "X-Request-Id", id),
+        None => put_field(&mut answer.head, "X-Request-Id", &new_id(worker)),
     }
-    Answer { status: problem.status, head, has_date: false, body: AnswerBody::Own(problem.body) }
+    answer
 }
 
 fn new_id(worker: &Worker) -> [u8; 32] {
@@ -80,6 +89,7 @@ macro_rules! problem {
                 $detail,
                 "\"}\n"
             ),
+            sentence: $detail,
         }
     };
 }
@@ -88,6 +98,7 @@ struct Problem {
     status: u16,
     head: &'static str,
     body: &'static str,
+    sentence: &'static str,
 }
 
 fn problem(reason: OwnAnswer) -> Problem {
@@ -175,7 +186,9 @@ mod tests {
     #[test]
     fn every_own_answer_is_a_problem_that_says_its_status() {
         let problems = OwnAnswer::ALL.map(problem).into_iter().chain(Fault::ALL.map(fault_problem));
-        for Problem { status, head, body } in problems {
+        for Problem { status, head, body, sentence } in problems {
+            // As it is also the message of gRPC, which encodes all else.
+            assert!(sentence.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%'), "{sentence}");
             let json: serde_json::Value = serde_json::from_str(body).unwrap();
             let title = http::StatusCode::from_u16(status).unwrap().canonical_reason().unwrap();
             assert_eq!(json["status"], status, "{body}");

@@ -170,7 +170,11 @@ impl Forward<'_> {
                 Err(Failed::new(OwnAnswer::BadGateway, Failure::Garbage))
             }
             Ok(head) => Ok((head, upstream)),
-            Err(error) => Err(Failed::without_answer(&error, outgoing)),
+            Err(error) => {
+                let failed = Failed::without_answer(&error, outgoing);
+                let untouched = upstream.take_back().map(|body| outgoing.take_back(body)).is_some();
+                Err(Failed { again: failed.again || untouched, ..failed })
+            }
         }
     }
 
@@ -258,7 +262,7 @@ fn connect_failed(backend: &Backend, error: &ConnectError) -> Failed {
     tracing::debug!(backend = %backend.authority, %error, "cannot connect to backend");
     let reason = match error {
         ConnectError::Timeout => OwnAnswer::Timeout,
-        ConnectError::Io(_) | ConnectError::Tls(_) => OwnAnswer::ConnectFailed,
+        ConnectError::Io(_) | ConnectError::Tls(_) | ConnectError::Http2(_) => OwnAnswer::ConnectFailed,
         ConnectError::Exhausted(_) => {
             return Failed { reason: OwnAnswer::TooManyConnections, blame: None, again: false };
         }

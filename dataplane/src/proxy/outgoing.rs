@@ -27,6 +27,10 @@ pub(super) struct Outgoing {
     head: Vec<u8>,
     /// Bytes of the head that were sent.
     sent: usize,
+    /// The beginning of the body, where a backend took it and did nothing with it; goes out before the rest.
+    returned: Vec<u8>,
+    /// Bytes of that that were sent.
+    returned_sent: usize,
     /// Where Host belongs, if there is none.
     host_place: Option<usize>,
     /// It does no harm to send it twice.
@@ -73,6 +77,8 @@ impl Outgoing {
         Self {
             head: sheet,
             sent: 0,
+            returned: Vec::new(),
+            returned_sent: 0,
             host_place,
             repeatable: !has_body && !websocket && is_idempotent(head.method()),
             websocket,
@@ -98,7 +104,29 @@ impl Outgoing {
 
     /// It is going to be sent on a connection, from its beginning.
     pub(super) fn begin(&mut self) {
-        (self.sent, self.state) = (0, State::Sending);
+        (self.sent, self.returned_sent, self.state) = (0, 0, State::Sending);
+    }
+
+    /// The backend has not looked at the request, of whose body it was sent this.
+    pub(super) fn take_back(&mut self, mut body: Vec<u8>) {
+        body.extend_from_slice(&self.returned[self.returned_sent..]);
+        self.returned = body;
+    }
+
+    /// What of the body is to be sent next.
+    fn body<'a>(&'a self, caller: &'a impl Caller) -> &'a [u8] {
+        match &self.returned[self.returned_sent..] {
+            [] if self.held.is_none() => caller.ready(),
+            returned => returned,
+        }
+    }
+
+    fn advance(&mut self, caller: &mut impl Caller, sent: usize) {
+        if self.returned_sent < self.returned.len() {
+            self.returned_sent += sent;
+        } else {
+            caller.advance(sent);
+        }
     }
 
     /// Whether there is something to do for [`Self::poll_send`].
@@ -129,7 +157,7 @@ impl Outgoing {
     ) -> Result<(), CallerGone> {
         while self.state == State::Sending {
             let head = &self.head[self.sent..];
-            let body = if self.held.is_none() { caller.ready() } else { &[] };
+            let body = self.body(caller);
             if head.is_empty() && body.is_empty() {
                 match self.poll_body(cx, caller) {
                     Poll::Ready(more) => more?,
@@ -152,7 +180,7 @@ impl Outgoing {
             let of_head = length.min(head.len());
             self.sent += of_head;
             if length > of_head {
-                caller.advance(length - of_head);
+                self.advance(caller, length - of_head);
                 if due.is_set() {
                     due.set(patience);
                 }

@@ -26,6 +26,9 @@ pub(crate) enum ConnectError {
     /// The backend does not speak TLS, or is not who it should be.
     #[error("TLS: {0}")]
     Tls(Arc<io::Error>),
+    /// The backend does not speak HTTP/2, or has ended the connection at once.
+    #[error("HTTP/2: {0}")]
+    Http2(Arc<h2::Error>),
     /// There is no file descriptor left for the connection: not the backend's fault.
     #[error("{0}")]
     Exhausted(Arc<io::Error>),
@@ -56,25 +59,34 @@ pub(crate) async fn connect(pool: &Rc<Http2Pool>, to: Destination, websocket: bo
     }))
 }
 
-/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so; all within the limit.
-pub(super) async fn open(to: &Destination, tls: &TlsConnector) -> Result<Transport, ConnectError> {
-    let backend = &to.backend;
-    let opened = timeout(to.limit, async {
-        let stream = open_plain(&backend.authority).await?;
-        // A failure costs latency, not correctness.
-        let _ = stream.set_nodelay(true);
-        match backend.scheme {
-            Scheme::Http | Scheme::H2c => Ok(Transport::Plain(stream)),
-            Scheme::Https => secure(&backend.authority, tls, stream).await,
-        }
-    });
-    let opened = opened.await.unwrap_or(Err(ConnectError::Timeout));
-    if let Err(error @ ConnectError::Tls(_)) = &opened
-        && backend.state.is_news(clock::now())
+async fn open(to: &Destination, tls: &TlsConnector) -> Result<Transport, ConnectError> {
+    within_limit(to, reach(to, tls)).await
+}
+
+/// What connecting comes to within its limit. The log is told of backends that cannot be used.
+pub(super) async fn within_limit<T>(
+    to: &Destination,
+    connecting: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    let connected = timeout(to.limit, connecting).await.unwrap_or(Err(ConnectError::Timeout));
+    if let Err(error @ (ConnectError::Tls(_) | ConnectError::Http2(_))) = &connected
+        && to.backend.state.is_news(clock::now())
     {
-        tracing::warn!(backend = backend.url(), reason = %error, "backend refused: it is not who it should be");
+        tracing::warn!(backend = to.backend.url(), reason = %error, "backend refused");
     }
-    opened
+    connected
+}
+
+/// Resolves and connects, trying each address in turn, and by `tls` where the backend's URL says so.
+pub(super) async fn reach(to: &Destination, tls: &TlsConnector) -> Result<Transport, ConnectError> {
+    let authority = &to.backend.authority;
+    let stream = open_plain(authority).await?;
+    // A failure costs latency, not correctness.
+    let _ = stream.set_nodelay(true);
+    match to.backend.scheme {
+        Scheme::Http | Scheme::H2c => Ok(Transport::Plain(stream)),
+        Scheme::Https => secure(authority, tls, stream).await,
+    }
 }
 
 async fn secure(authority: &Authority, tls: &TlsConnector, stream: TcpStream) -> Result<Transport, ConnectError> {

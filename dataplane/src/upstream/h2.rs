@@ -7,7 +7,6 @@
 mod answer;
 mod connection;
 mod request;
-mod sent;
 mod stream;
 mod translated;
 
@@ -32,7 +31,11 @@ use self::{
     connection::{Connection, Lease},
     stream::{Failed, Http2Stream},
 };
-use super::{ConnectError, connect::open, stream::Transport};
+use super::{
+    ConnectError,
+    connect::{reach, within_limit},
+    stream::Transport,
+};
 use crate::{
     backend_tls::BackendTls,
     clock::Nanos,
@@ -157,9 +160,12 @@ impl Http2Pool {
 }
 
 async fn dial(to: Destination) -> Result<Dialed, ConnectError> {
-    let stream = open(&to, to.tls.offering_any()).await?;
-    if to.backend.scheme == Scheme::H2c || stream.chose_http2() {
-        return Connection::start(stream, to).await.map(|connection| Dialed::Http2(Rc::new(connection)));
-    }
-    Ok(Dialed::Http1(Rc::new(Cell::new(Some(stream)))))
+    within_limit(&to, async {
+        let stream = reach(&to, to.tls.offering_any()).await?;
+        if to.backend.scheme == Scheme::H2c || stream.chose_http2() {
+            return Ok(Dialed::Http2(Rc::new(Connection::start(stream, to.clone()).await?)));
+        }
+        Ok(Dialed::Http1(Rc::new(Cell::new(Some(stream)))))
+    })
+    .await
 }

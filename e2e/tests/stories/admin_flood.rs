@@ -1,9 +1,15 @@
 //! Idle connections to the admin port take nothing away from clients.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
-use e2e::{Backend, ConfigFile, Database, Process, Program, http, wait};
+use anyhow::{Context, Result, ensure};
+use e2e::{Backend, ConfigFile, ControlPlane, Database, Process, Program, http, wait};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -60,5 +66,46 @@ async fn idle_admin_connections_do_not_starve_the_proxy() -> Result<()> {
     })
     .await?;
     process.logged("turned away").await?;
+    Ok(())
+}
+
+/// Hundredths of a second of processor time that a process has used.
+fn cpu_ticks(process: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    Ok(after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
+}
+
+/// Lets a running process open no more than `count` files.
+fn limit(process: u32, count: usize) -> Result<()> {
+    let limit = format!("--nofile={count}:");
+    let set = Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status();
+    ensure!(set.context("prlimit(1) is in util-linux")?.success(), "the limit cannot be set");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_descriptors_accepting_neither_spins_nor_ends() -> Result<()> {
+    let (database, dir) = (Database::sqlite()?, tempfile::tempdir()?);
+    let mut control_plane = ControlPlane::start(&ConfigFile::new(database.url()).write(dir.path())?, None).await?;
+    control_plane.ready().await?;
+    let id = control_plane.process.id();
+    // The database cannot be asked either.
+    control_plane.process.expect_errors();
+    limit(id, 0)?;
+    let mut refused = TcpStream::connect(control_plane.address()).await?;
+    refused.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await?;
+    control_plane.process.logged("cannot accept a connection").await?;
+    let (before, begin) = (cpu_ticks(id)?, Instant::now());
+    wait::until_true("two seconds to pass", async || begin.elapsed() >= Duration::from_secs(2)).await?;
+    let used = cpu_ticks(id)? - before;
+    println!("{used} hundredths of a second of processor time in two seconds");
+    assert!(used < 50, "{used}");
+    let told = control_plane.process.logs().iter().filter(|line| line.contains("cannot accept")).count();
+    assert_eq!(told, 1, "a failure that goes on is one line");
+    limit(id, 1024)?;
+    let mut answer = String::new();
+    wait::bounded("the answer", refused.read_to_string(&mut answer)).await??;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     Ok(())
 }

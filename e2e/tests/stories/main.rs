@@ -18,6 +18,7 @@ macro_rules! on_both_databases {
 }
 
 mod admin_flood;
+mod backend_http2;
 mod backend_lost;
 mod backend_tls;
 mod bad_backends;
@@ -29,6 +30,7 @@ mod import;
 mod legacy;
 mod limits;
 mod logs;
+mod messages;
 mod mutual_tls;
 mod operators;
 mod proxy_bodies;

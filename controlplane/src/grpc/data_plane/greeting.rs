@@ -19,13 +19,24 @@ pub(super) async fn hello(up: &mut Streaming<v1::SyncRequest>, give_up: Duration
     let Some(Up::Hello(hello)) = first.and_then(|request| request.message) else {
         return Err(Status::invalid_argument("hello: expected as the first message"));
     };
-    let bad = |name: &str| name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control);
-    if hello.replica_id.is_empty() || bad(&hello.replica_id) || bad(&hello.version) {
-        return Err(Status::invalid_argument(format!(
-            "replica_id: expected 1 to {MAX_NAME_BYTES} bytes of printable text"
-        )));
+    check_replica_id(&hello.replica_id)?;
+    if is_bad(&hello.version) {
+        return Err(bad("version"));
     }
     Ok(hello)
+}
+
+/// Checks what will stand in logs and metrics.
+pub(super) fn check_replica_id(replica_id: &str) -> Result<(), Status> {
+    if replica_id.is_empty() || is_bad(replica_id) { Err(bad("replica_id")) } else { Ok(()) }
+}
+
+fn is_bad(name: &str) -> bool {
+    name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control)
+}
+
+fn bad(field: &str) -> Status {
+    Status::invalid_argument(format!("{field}: expected 1 to {MAX_NAME_BYTES} bytes of printable text"))
 }
 
 /// Where the data plane stands by its own account.

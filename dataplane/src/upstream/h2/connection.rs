@@ -2,15 +2,17 @@
 
 use std::{
     cell::Cell,
-    io,
+    future::poll_fn,
+    pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use h2::{
-    Ping, PingPong,
+    Ping, PingPong, Reason,
     client::{Builder, SendRequest},
 };
 use socket2::SockRef;
@@ -33,6 +35,8 @@ const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 /// What may wait here for a backend that reads slowly, bytes per request.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// How many requests a backend allows that has not told yet: its SETTINGS have not come. No number that can be told.
+const NOT_TOLD: usize = usize::MAX - 1;
 /// Data that nobody acknowledges for so long ends the connection: the machine behind it is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 /// With requests on it. gRPC servers hang up on clients that ping more often than every five minutes.
@@ -62,7 +66,8 @@ pub(crate) struct Lease {
 }
 
 impl Connection {
-    /// Begins to speak HTTP/2.
+    /// Begins to speak HTTP/2, and waits until the backend does: from one that ends the connection before, or speaks
+    /// something else, no request need be taken back.
     pub(super) async fn start(stream: Transport, to: Destination) -> Result<Self, ConnectError> {
         // Where the system does not know it, the requests' own time-outs have to do.
         let _ = SockRef::from(stream.socket()).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
@@ -72,8 +77,16 @@ impl Connection {
             .initial_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
+            .initial_max_send_streams(NOT_TOLD)
             .handshake(stream);
-        let (sender, connection) = begun.await.map_err(io::Error::other)?;
+        let (sender, mut connection) = begun.await.map_err(fault)?;
+        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(fault(error))),
+            Poll::Ready(Ok(())) => Poll::Ready(Err(fault(Reason::NO_ERROR.into()))),
+            Poll::Pending if sender.current_max_send_streams() == NOT_TOLD => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await?;
         let life = Rc::new(Life {
             requests: Cell::new(0),
             idle_since: Cell::new(clock::now()),
@@ -111,6 +124,10 @@ impl Connection {
     pub(super) fn is_idle_since(&self, deadline: Nanos) -> bool {
         self.life.requests.get() == 0 && self.life.idle_since.get() < deadline
     }
+}
+
+fn fault(error: h2::Error) -> ConnectError {
+    ConnectError::Http2(Arc::new(error))
 }
 
 impl Lease {

@@ -10,10 +10,7 @@ use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 
-use super::{
-    Lease,
-    sent::{Ended, Sent},
-};
+use super::Lease;
 
 /// A request that was sent, at least its head.
 pub(crate) struct Http2Stream {
@@ -23,10 +20,6 @@ pub(crate) struct Http2Stream {
     body: Option<RecvStream>,
     /// Until the end of the request.
     upload: Option<SendStream<Bytes>>,
-    /// Of an earlier try, to be sent before anything else; the last comes first.
-    backlog: Vec<Bytes>,
-    backlog_end: Option<Ended>,
-    sent: Sent,
     lease: Lease,
 }
 
@@ -61,66 +54,11 @@ impl Http2Stream {
     pub(crate) fn start(mut lease: Lease, request: Request<()>, ends: bool) -> Result<Self, Failed> {
         // What cannot be sent now was not seen by anybody.
         let (answer, upload) = lease.sender().send_request(request, ends).map_err(Failed::NotProcessed)?;
-        Ok(Self {
-            answer: Some(answer),
-            body: None,
-            upload: (!ends).then_some(upload),
-            backlog: Vec::new(),
-            backlog_end: None,
-            sent: Sent::default(),
-            lease,
-        })
-    }
-
-    /// Sends a request again that was [`Failed::NotProcessed`], with what was sent of its body, on another connection.
-    /// `None`: that is not known any more.
-    pub(crate) fn start_again(self, lease: Lease, request: Request<()>) -> Option<Result<Self, Failed>> {
-        let had_body = self.upload.is_some() || self.sent.has_ended();
-        let (mut parts, end) = self.unsent()?;
-        parts.reverse();
-        let again = Self::start(lease, request, !had_body);
-        Some(again.map(|stream| Self { backlog: parts, backlog_end: end, ..stream }))
-    }
-
-    fn unsent(mut self) -> Option<(Vec<Bytes>, Option<Ended>)> {
-        let (mut parts, mut end) = std::mem::take(&mut self.sent).take()?;
-        parts.extend(self.backlog.drain(..).rev());
-        end = end.or(self.backlog_end.take());
-        Some((parts, end))
+        Ok(Self { answer: Some(answer), body: None, upload: (!ends).then_some(upload), lease })
     }
 
     /// Sends a part of the body. Ready once all of it has been taken over; back-pressure until then.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, part: &mut Bytes) -> Poll<Result<(), Failed>> {
-        ready!(self.poll_backlog(cx))?;
-        self.poll_part(cx, part)
-    }
-
-    /// Ends the request, perhaps with trailers. Ready at once unless an earlier try left something to send.
-    pub(crate) fn poll_end(
-        &mut self,
-        cx: &mut Context<'_>,
-        trailers: &mut Option<HeaderMap>,
-    ) -> Poll<Result<(), Failed>> {
-        ready!(self.poll_backlog(cx))?;
-        Poll::Ready(self.end(trailers.take().map_or(Ended::WithData, Ended::WithTrailers)))
-    }
-
-    /// Sends what an earlier try had sent.
-    pub(crate) fn poll_backlog(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
-        while let Some(mut part) = self.backlog.pop() {
-            let sent = self.poll_part(cx, &mut part);
-            if !part.is_empty() {
-                self.backlog.push(part);
-            }
-            ready!(sent)?;
-        }
-        match self.backlog_end.take() {
-            Some(end) => Poll::Ready(self.end(end)),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn poll_part(&mut self, cx: &mut Context<'_>, part: &mut Bytes) -> Poll<Result<(), Failed>> {
         let Some(upload) = &mut self.upload else { return Poll::Ready(Ok(())) };
         while !part.is_empty() {
             // Asked for with bytes in hand only: room that is held and not used is taken from the other requests.
@@ -133,19 +71,18 @@ impl Http2Stream {
                 }
             }
             let fits = part.split_to(upload.capacity().min(part.len()));
-            self.sent.part(&fits);
             upload.send_data(fits, false)?;
         }
         Poll::Ready(Ok(()))
     }
 
-    fn end(&mut self, how: Ended) -> Result<(), Failed> {
+    /// Ends the request, perhaps with trailers.
+    pub(crate) fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Failed> {
         let Some(mut upload) = self.upload.take() else { return Ok(()) };
-        match how.clone() {
-            Ended::WithData => upload.send_data(Bytes::new(), true)?,
-            Ended::WithTrailers(trailers) => upload.send_trailers(trailers)?,
+        match trailers {
+            None => upload.send_data(Bytes::new(), true)?,
+            Some(trailers) => upload.send_trailers(trailers)?,
         }
-        self.sent.end(how);
         Ok(())
     }
 
@@ -165,7 +102,6 @@ impl Http2Stream {
         };
         let (head, body) = ready!(Pin::new(answer).poll(cx))?.into_parts();
         (self.answer, self.body) = (None, Some(body));
-        self.sent.forget();
         Poll::Ready(Ok(Response::from_parts(head, ())))
     }
 

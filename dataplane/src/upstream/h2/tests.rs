@@ -123,11 +123,6 @@ async fn send(stream: &mut Http2Stream, text: &'static str) -> Result<(), Failed
     within(poll_fn(|cx| stream.poll_send(cx, &mut part))).await
 }
 
-async fn end(stream: &mut Http2Stream, trailers: Option<HeaderMap>) -> Result<(), Failed> {
-    let mut trailers = trailers;
-    within(poll_fn(|cx| stream.poll_end(cx, &mut trailers))).await
-}
-
 /// The whole body of an answer, and its trailers.
 async fn rest(stream: &mut Http2Stream) -> Result<(Vec<u8>, Option<HeaderMap>), Failed> {
     let (mut body, mut trailers) = (Vec::new(), None);
@@ -198,7 +193,7 @@ async fn trailers_pass_in_both_directions_and_te_with_them() {
         let (pool, to) = (Http2Pool::default(), h2c(server.address));
         let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
         send(&mut stream, "abc").await.unwrap();
-        end(&mut stream, Some(trailer("x-up"))).await.unwrap();
+        stream.end(Some(trailer("x-up"))).unwrap();
         let (request, mut reply) = within(requests(server.accept().await).recv()).await.unwrap();
         assert_eq!(
             (request.uri().to_string().as_str(), &request.headers()["te"]),
@@ -214,30 +209,6 @@ async fn trailers_pass_in_both_directions_and_te_with_them() {
         assert!(!stream.is_answered());
         let (body, trailers) = rest(&mut stream).await.unwrap();
         assert!(body == b"def" && trailers.unwrap().contains_key("x-down") && stream.is_answered());
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_was_refused_is_sent_again_whole() {
-    local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
-        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
-        send(&mut stream, "ab").await.unwrap();
-        send(&mut stream, "c").await.unwrap();
-        let mut requests = requests(server.accept().await);
-        within(requests.recv()).await.unwrap().1.send_reset(Reason::REFUSED_STREAM);
-        let failed = head(&mut stream).await.unwrap_err();
-        assert!(matches!(failed, Failed::NotProcessed(_)), "{failed}");
-        let mut again = stream.start_again(lease(&pool, &to).await, post()).unwrap().unwrap();
-        send(&mut again, "d").await.unwrap();
-        end(&mut again, None).await.unwrap();
-        let (request, reply) = within(requests.recv()).await.unwrap();
-        assert_eq!(read(request.into_body()).await, b"abcd");
-        answer(reply, "done");
-        head(&mut again).await.unwrap();
-        assert_eq!(rest(&mut again).await.unwrap().0, b"done");
     })
     .await;
 }
@@ -356,7 +327,7 @@ async fn a_slow_reader_slows_the_sender_and_nobody_else() {
         head(&mut other).await.unwrap();
         let received = spawn_local(read(first.into_body()));
         within(poll_fn(|cx| slow.poll_send(cx, &mut big))).await.unwrap();
-        end(&mut slow, None).await.unwrap();
+        slow.end(None).unwrap();
         assert_eq!(within(received).await.unwrap().len(), 1 << 20);
         drop(full);
     })
@@ -371,6 +342,23 @@ async fn a_backend_that_is_not_there_is_told_to_all_who_wait() {
         drop(listener);
         for result in join_all((0..5).map(|_| pool.way(&to))).await {
             assert!(matches!(result, Err(ConnectError::Io(_))));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_ends_the_connection_at_once_or_speaks_otherwise_gets_no_request() {
+    local(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (pool, to) = (Http2Pool::default(), h2c(listener.local_addr().unwrap()));
+        for said in ["", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"] {
+            let other = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(said.as_bytes()).await.unwrap();
+            };
+            let (way, ()) = within(async { tokio::join!(pool.way(&to), other) }).await;
+            assert!(matches!(way, Err(ConnectError::Http2(_))), "{said:?}");
         }
     })
     .await;
@@ -398,10 +386,11 @@ async fn a_dead_connection_is_replaced_and_an_idle_one_is_closed() {
 #[tokio::test]
 async fn a_backend_that_has_fallen_silent_is_given_up() {
     local(async {
-        // Accepts, and is never heard of again.
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (pool, to) = (Http2Pool::default(), h2c(listener.local_addr().unwrap()));
+        let mut server = Server::start(server::Builder::new()).await;
+        let (pool, to) = (Http2Pool::default(), h2c(server.address));
         let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        // Nobody drives it: it is never heard of again.
+        let _silent = server.accept().await;
         stream.doubt();
         assert!(matches!(head(&mut stream).await.unwrap_err(), Failed::Broken(_)));
         assert!(pool.entry(1, |entry| entry.connections.iter().all(|connection| !connection.is_usable())));
@@ -517,11 +506,12 @@ async fn a_refused_request_is_sent_again_without_anybody_noticing() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_again_and_again_fails() {
+async fn a_request_that_is_refused_again_and_again_is_given_back() {
     local(async {
         let mut server = Server::start(server::Builder::new()).await;
         let mut stream = translated(&server).await;
-        write(&mut stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        write(&mut stream, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
+        write(&mut stream, "hello").await;
         let mut requests = requests(server.accept().await);
         let refuse = async {
             while let Some((_, mut reply)) = requests.recv().await {
@@ -533,6 +523,7 @@ async fn a_request_that_is_refused_again_and_again_fails() {
             failed = within(stream.read_to_end(&mut read)) => assert!(failed.unwrap_err().to_string().contains("refused")),
             () = refuse => panic!("the connection has ended"),
         }
+        assert_eq!(stream.take_back().unwrap(), b"hello");
     })
     .await;
 }

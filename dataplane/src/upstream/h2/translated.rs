@@ -1,7 +1,8 @@
 //! A backend of HTTP/2 as one of HTTP/1.1: what is written here is a request as it goes onto an HTTP/1.1 wire, what is
 //! read is the answer as it would come from there. So all that is done to requests and answers is done in one way.
 //!
-//! It is good for one request. Where that is refused before anybody has looked at it, it is sent again, here.
+//! It is good for one request. Where that is refused before anybody has looked at it, it is sent again, here; or else
+//! whoever wrote it gets it back, and can send it elsewhere.
 
 use std::{
     io,
@@ -23,13 +24,15 @@ use super::{
 };
 use crate::{
     clock::{self, Nanos},
-    http1::{Body, Form, Framing},
+    http1::{ANY_TRAILER, Body, Form, Framing},
     pool::Scheme,
     upstream::ConnectError,
 };
 
 /// How often a request that nobody has looked at is sent again.
 const MAX_RESENDS: u32 = 3;
+/// Most that is kept of a body, bytes. A backend that refuses a request does so before it has read much of it.
+const MAX_KEPT_BYTES: usize = 64 * 1024;
 /// Who gives up after waiting that long for an answer, has reason to doubt that the backend is alive.
 const DOUBT_AFTER: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,8 @@ pub(crate) struct Translated {
     resends: u32,
     /// The head as it was written, for as long as it may have to be sent again.
     head: Vec<u8>,
+    /// The body as it was written; `None`: it is too long, or there is an answer.
+    kept: Option<Vec<u8>>,
     to_head: bool,
     upload: Upload,
     frames: Frames,
@@ -57,7 +62,9 @@ enum Stage {
     /// The head of the answer is awaited.
     Answer(Box<Http2Stream>),
     /// The request was refused; there will be another connection for it.
-    Again(Box<Http2Stream>, LocalBoxFuture<'static, Result<Way, ConnectError>>),
+    Again(LocalBoxFuture<'static, Result<Way, ConnectError>>),
+    /// The request was refused, and is not to be sent here again.
+    Refused,
     /// The body of the answer comes.
     Body(Box<Http2Stream>),
     /// Nothing more comes.
@@ -86,6 +93,7 @@ impl Translated {
             stage: Stage::Head(lease),
             resends: 0,
             head: Vec::new(),
+            kept: Some(Vec::new()),
             to_head: false,
             upload: Upload::default(),
             frames: Frames::Bare,
@@ -111,39 +119,48 @@ impl Translated {
     }
 
     fn start(&mut self) -> io::Result<()> {
-        let asked = self.asked()?;
         let Stage::Head(lease) = std::mem::replace(&mut self.stage, Stage::Over) else { return Ok(()) };
-        self.to_head = asked.is_head;
-        self.upload.body = Body::of_request(asked.framing, Form::Data);
-        self.upload.body.announce(crate::http1::ANY_TRAILER);
+        let asked = self.asked()?;
         if asked.expects {
             // Whoever asks in HTTP/2 is answered by hardly anybody.
             self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        let ends = asked.framing == Framing::Length(0);
+        self.send(lease, asked)
+    }
+
+    /// Sends the request from its beginning.
+    fn send(&mut self, lease: Lease, asked: Asked) -> io::Result<()> {
+        self.to_head = asked.is_head;
         self.waits_since = clock::now();
-        match Http2Stream::start(lease, asked.request, ends) {
+        self.upload = Upload::new(asked.framing);
+        self.upload.take(self.kept.as_deref().unwrap_or_default())?;
+        match Http2Stream::start(lease, asked.request, asked.framing == Framing::Length(0)) {
             Ok(stream) => self.stage = Stage::Answer(Box::new(stream)),
+            Err(Failed::NotProcessed(error)) => self.go_again(error)?,
             Err(error) => return Err(broken(error)),
         }
         Ok(())
     }
 
+    /// What was written of the body of a request that nobody has looked at, if that is known.
+    pub(crate) fn take_back(&mut self) -> Option<Vec<u8>> {
+        self.kept.take().filter(|_| matches!(self.stage, Stage::Refused))
+    }
+
     /// Sends what was taken over. Ready when the backend's buffers have all of it.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (Stage::Answer(stream) | Stage::Body(stream)) = &mut self.stage else {
-            return if matches!(self.stage, Stage::Again(..)) { Poll::Pending } else { Poll::Ready(Ok(())) };
+            return if matches!(self.stage, Stage::Again(_)) { Poll::Pending } else { Poll::Ready(Ok(())) };
         };
         let upload = &mut self.upload;
         let sent = match stream.poll_send(cx, &mut upload.part) {
-            Poll::Ready(Ok(())) if upload.ending => stream.poll_end(cx, &mut upload.trailers),
+            Poll::Ready(Ok(())) if std::mem::take(&mut upload.ending) => {
+                Poll::Ready(stream.end(upload.trailers.take()))
+            }
             sent => sent,
         };
         match ready!(sent) {
-            Ok(()) => {
-                upload.ending = false;
-                Poll::Ready(Ok(()))
-            }
+            Ok(()) => Poll::Ready(Ok(())),
             // Whoever reads will find that out too, and see to it.
             Err(Failed::NotProcessed(_)) => Poll::Pending,
             Err(error) => Poll::Ready(Err(broken(error))),
@@ -159,8 +176,9 @@ impl Translated {
             }
             match &mut self.stage {
                 Stage::Head(_) | Stage::Over => return Poll::Ready(Ok(())),
-                Stage::Again(_, way) => {
-                    let way = ready!(way.as_mut().poll(cx)).map_err(io::Error::other)?;
+                Stage::Refused => return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into())),
+                Stage::Again(way) => {
+                    let way = ready!(way.as_mut().poll(cx));
                     self.send_again(way)?;
                 }
                 Stage::Answer(stream) => {
@@ -187,7 +205,7 @@ impl Translated {
         let Stage::Answer(stream) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         self.frames = answer::write_head(&mut self.out, head, self.to_head, stream.is_answered());
         // It will not be sent again.
-        self.head = Vec::new();
+        (self.head, self.kept) = (Vec::new(), None);
         self.stage = Stage::Body(stream);
     }
 
@@ -204,27 +222,43 @@ impl Translated {
 
     /// The backend has not looked at the request.
     fn go_again(&mut self, error: h2::Error) -> io::Result<()> {
+        self.stage = Stage::Refused;
         self.resends += 1;
-        if self.resends > MAX_RESENDS {
+        if self.kept.is_none() || self.resends > MAX_RESENDS {
             return Err(io::Error::other(error));
         }
-        let Stage::Answer(stream) = std::mem::replace(&mut self.stage, Stage::Over) else { return Ok(()) };
         let (pool, to) = (self.pool.clone(), self.to.clone());
-        self.stage = Stage::Again(stream, Box::pin(async move { pool.way(&to).await }));
+        self.stage = Stage::Again(Box::pin(async move { pool.way(&to).await }));
         Ok(())
     }
 
-    fn send_again(&mut self, way: Way) -> io::Result<()> {
-        let Stage::Again(stream, _) = std::mem::replace(&mut self.stage, Stage::Over) else { return Ok(()) };
-        let Way::Http2(lease) = way else { return Err(io::Error::other("the backend speaks HTTP/1.1 now")) };
-        let again = stream.start_again(lease, self.asked()?.request);
-        let again = again.ok_or_else(|| io::Error::other("refused, and too long to be sent again"))?;
-        self.stage = Stage::Answer(Box::new(again.map_err(broken)?));
-        Ok(())
+    fn send_again(&mut self, way: Result<Way, ConnectError>) -> io::Result<()> {
+        self.stage = Stage::Refused;
+        match way.map_err(io::Error::other)? {
+            Way::Http2(lease) => {
+                let asked = self.asked()?;
+                self.send(lease, asked)
+            }
+            Way::Http1(_) => Err(io::Error::other("the backend speaks HTTP/1.1 now")),
+        }
+    }
+
+    /// Keeps what is written for as long as it may have to be sent again.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept = self.kept.take().filter(|kept| kept.len() + bytes.len() <= MAX_KEPT_BYTES);
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(bytes);
+        }
     }
 }
 
 impl Upload {
+    fn new(framing: Framing) -> Self {
+        let mut body = Body::of_request(framing, Form::Data);
+        body.announce(ANY_TRAILER);
+        Self { body, ..Self::default() }
+    }
+
     /// Takes over bytes of the body, framed as the head says.
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.raw.extend_from_slice(bytes);
@@ -257,10 +291,11 @@ impl AsyncWrite for Translated {
         let this = &mut *self;
         match this.stage {
             Stage::Head(_) => return Poll::Ready(this.write_head(bytes)),
-            Stage::Over => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Stage::Over | Stage::Refused => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             _ => {}
         }
         ready!(this.poll_upload(cx))?;
+        this.keep(bytes);
         this.upload.take(bytes)?;
         // It is not asked whether that is all sent: who writes again, or flushes, will hear of it.
         if let Poll::Ready(Err(error)) = this.poll_upload(cx) {
