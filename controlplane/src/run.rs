@@ -75,8 +75,10 @@ pub async fn run(
             }
         }
     };
+    let mut finish = None;
     if let Some(opened) = opened {
         let (store, hub) = opened.map_err(|source| Error::Store { database, source })?;
+        finish = Some(store.clone());
         let (keeper, commands) = Keeper::new();
         let common = (Arc::new(authority), keeper);
         let plane = plane(store, hub, metrics, common, config.heartbeat, shutdown.clone());
@@ -86,6 +88,9 @@ pub async fn run(
         entrance.serve(&mut tasks, &shutdown);
     }
     tasks.join_all().await;
+    if let Some(store) = finish {
+        store.finish().await;
+    }
     Ok(())
 }
 

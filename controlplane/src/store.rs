@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use postgres::Postgres;
 use rows::{Operation, Rows, Written};
@@ -56,6 +57,8 @@ struct Inner {
     database: Database,
     store_id: String,
     tombstones_kept: u32,
+    /// Writes under way.
+    writes: TaskTracker,
     /// The newest revision known here. A watch: who waits needs the newest, not each.
     changed: watch::Sender<u64>,
 }
@@ -74,6 +77,9 @@ enum Access {
     Snapshot,
     /// Changes something.
     Write,
+    /// Changes something, and may be cut short after any statement: no lock is held between two, so that a control plane
+    /// that is stopped there holds up nobody.
+    Steps,
 }
 
 impl Store {
@@ -93,7 +99,8 @@ impl Store {
         };
         let (meta, newest) = database.run(legacy::Begin, Access::Write, OPEN_WITHIN).await?;
         announce(&changed, newest);
-        Ok(Self { inner: Arc::new(Inner { database, store_id: meta.store_id, tombstones_kept, changed }) })
+        let (store_id, writes) = (meta.store_id, TaskTracker::new());
+        Ok(Self { inner: Arc::new(Inner { database, store_id, tombstones_kept, writes, changed }) })
     }
 
     /// Reverts all migrations, which removes all data. The database must not be in use.
@@ -128,6 +135,13 @@ impl Store {
         self.inner.changed.subscribe()
     }
 
+    /// Waits for writes under way that nobody waits for any more, at most as long as one may take.
+    pub async fn finish(&self) {
+        self.inner.writes.close();
+        // What is not done by then is either done later or not at all, as after a crash.
+        let _ = tokio::time::timeout(ANSWER_WITHIN, self.inner.writes.wait()).await;
+    }
+
     fn tombstones_kept(&self) -> u32 {
         self.inner.tombstones_kept
     }
@@ -135,7 +149,7 @@ impl Store {
     async fn read<O: Operation>(&self, operation: O, access: Access) -> Result<O::Answer, StoreError> {
         let within = match access {
             Access::Snapshot => SNAPSHOT_WITHIN,
-            Access::Read | Access::Write => ANSWER_WITHIN,
+            Access::Read | Access::Write | Access::Steps => ANSWER_WITHIN,
         };
         self.read_within(operation, access, within).await
     }
@@ -151,10 +165,14 @@ impl Store {
 
     /// Runs in a task of its own: whoever asked may give up (a client that disconnects, a deadline), and still a
     /// write is either not done or announced.
-    async fn write<T: Send + 'static>(&self, operation: impl Operation<Answer = Written<T>>) -> Result<T, StoreError> {
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: impl Operation<Answer = Written<T>>,
+        access: Access,
+    ) -> Result<T, StoreError> {
         let inner = self.inner.clone();
-        let task = tokio::spawn(async move {
-            let (answer, newest) = inner.database.run(operation, Access::Write, ANSWER_WITHIN).await?;
+        let task = self.inner.writes.spawn(async move {
+            let (answer, newest) = inner.database.run(operation, access, ANSWER_WITHIN).await?;
             announce(&inner.changed, newest);
             Ok(answer)
         });

@@ -32,6 +32,8 @@ pub struct AdminTls {
 
 struct Loaded {
     files: TlsFiles,
+    /// How they were just before they were read.
+    seen: watch::State,
     config: Arc<ServerConfig>,
 }
 
@@ -67,8 +69,9 @@ impl AdminTls {
 
 impl Loaded {
     fn read(files: TlsFiles) -> Result<Self, Invalid> {
+        let seen = watch::state(&files);
         let config = Arc::new(load::server_config(&files)?);
-        Ok(Self { files, config })
+        Ok(Self { files, seen, config })
     }
 }
 

@@ -225,6 +225,14 @@ fn may_take(backend: &Backend) -> bool {
     !backend.draining && backend.health != Health::Unhealthy
 }
 
+/// Two backends at one address must not be each other's shadow. Those without TLS have the names they always had.
+fn ring_name(backend: &Backend) -> Box<str> {
+    match backend.scheme {
+        Scheme::Http => backend.authority.as_str().into(),
+        Scheme::Https | Scheme::H2c => backend.url().into(),
+    }
+}
+
 /// The ring holds unhealthy backends too, so that one that fails moves its own clients only, and gets them back.
 fn ring(backends: &[Arc<Backend>], previous: Option<&Pool>) -> Ring {
     let mut candidates = 0..;
@@ -232,7 +240,7 @@ fn ring(backends: &[Arc<Backend>], previous: Option<&Pool>) -> Ring {
         .iter()
         .filter(|backend| !backend.draining)
         .map(|backend| Member {
-            name: backend.authority.clone(),
+            name: ring_name(backend),
             weight: backend.weight,
             candidate: if may_take(backend) { candidates.next() } else { None },
         })

@@ -65,14 +65,13 @@ pub(crate) struct Answer {
 }
 
 /// The body of an answer.
-#[allow(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum AnswerBody {
     /// Made by Balancer; its length is among the fields.
     Own(&'static str),
     /// Comes from a backend.
-    Backend(Exchange),
+    Backend(Box<Exchange>),
     /// There is none: what follows 101 is another protocol.
-    Tunnel(Exchange),
+    Tunnel(Box<Exchange>),
 }
 
 /// An answer, and what must happen once it is over.

@@ -19,9 +19,9 @@ pub(crate) struct ExplainView {
     /// `own`, `default` or `unlimited`.
     applied: &'static str,
     bucket: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::serialize_some")]
     capacity: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number::serialize_some")]
     rate_per_sec: Option<f64>,
     /// `global` or `local`.
     scope: &'static str,

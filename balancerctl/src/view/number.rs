@@ -14,3 +14,11 @@ pub(crate) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S:
         serializer.serialize_f64(*number)
     }
 }
+
+/// The same for a number that may be missing.
+pub(crate) fn serialize_some<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match number {
+        Some(number) => serialize(number, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -16,23 +16,23 @@ impl Store {
 
     /// Adds a backend and answers it with the revision; [`StoreError::AlreadyExists`] if its URL is taken.
     pub async fn add_backend(&self, spec: &BackendSpec, source: Source) -> Result<(Backend, u64), StoreError> {
-        self.write(edit::Add { spec: spec.clone(), source }).await
+        self.write(edit::Add { spec: spec.clone(), source }, Access::Write).await
     }
 
     /// Changes a backend and answers it with the revision. A change to what is there already takes no revision.
     pub async fn update_backend(&self, key: &BackendKey, change: &BackendChange) -> Result<(Backend, u64), StoreError> {
-        self.write(edit::Update { key: key.clone(), change: *change }).await
+        self.write(edit::Update { key: key.clone(), change: *change }, Access::Write).await
     }
 
     /// Removes a backend and answers the revision; [`StoreError::BackendInFile`] if the configuration file defines it.
     pub async fn remove_backend(&self, key: &BackendKey) -> Result<u64, StoreError> {
-        self.write(edit::Remove { key: key.clone() }).await
+        self.write(edit::Remove { key: key.clone() }, Access::Write).await
     }
 
     /// Makes the backends of source `File` those given, and the settings those given. What operators set (the admin
     /// state) stays; a backend of source `Api` with the same URL becomes one of the file; others of source `Api` stay.
     pub async fn reconcile(&self, backends: &[BackendSpec], settings: &Settings) -> Result<Reconciled, StoreError> {
-        self.write(reconcile::Reconcile { specs: backends.to_vec(), settings: settings.clone() }).await
+        self.write(reconcile::Reconcile { specs: backends.to_vec(), settings: settings.clone() }, Access::Write).await
     }
 }
 

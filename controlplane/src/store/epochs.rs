@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::rows::{Operation, Rows, Written};
-use super::{Store, StoreError};
+use super::{Access, Store, StoreError};
 
 /// A ledger that begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +22,12 @@ impl Store {
         // seconds since 1970.
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let at_least = since_1970.as_secs().cast_signed();
-        self.write(Begin { address: address.to_owned(), at_least }).await
+        self.write(Begin { address: address.to_owned(), at_least }, Access::Steps).await
     }
 
     /// Remembers exactly these data planes, if no other epoch has begun since; answers whether that is so.
     pub async fn remember(&self, epoch: u64, replicas: BTreeSet<String>) -> Result<bool, StoreError> {
-        self.write(Remember { epoch, replicas }).await
+        self.write(Remember { epoch, replicas }, Access::Steps).await
     }
 }
 
@@ -40,8 +40,8 @@ impl Operation for Begin {
     type Answer = Written<Epoch>;
 
     async fn run<C: Rows>(self, rows: &mut C) -> Result<Written<Epoch>, StoreError> {
-        let number = (rows.lock_epoch().await? + 1).max(self.at_least);
-        rows.put_epoch(number, &self.address).await?;
+        let number = rows.begin_epoch(self.at_least, &self.address).await?;
+        // Read after: from now on the ledger before cannot change it.
         let remembered = rows.replicas().await?.into_iter().collect();
         Ok((Epoch { number: number.cast_unsigned(), remembered }, UNCHANGED))
     }
@@ -56,16 +56,8 @@ impl Operation for Remember {
     type Answer = Written<bool>;
 
     async fn run<C: Rows>(self, rows: &mut C) -> Result<Written<bool>, StoreError> {
-        // The lock keeps an epoch from beginning between the look and the change.
-        if rows.lock_epoch().await?.cast_unsigned() != self.epoch {
-            return Ok((false, UNCHANGED));
-        }
-        let stored: BTreeSet<String> = rows.replicas().await?.into_iter().collect();
-        let new: Vec<&str> = self.replicas.difference(&stored).map(String::as_str).collect();
-        let gone: Vec<&str> = stored.difference(&self.replicas).map(String::as_str).collect();
-        rows.put_replicas(&new).await?;
-        rows.drop_replicas(&gone).await?;
-        Ok((true, UNCHANGED))
+        let replica_ids: Vec<&str> = self.replicas.iter().map(String::as_str).collect();
+        Ok((rows.remember(self.epoch.cast_signed(), &replica_ids).await?, UNCHANGED))
     }
 }
 

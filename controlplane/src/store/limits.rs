@@ -14,7 +14,7 @@ use crate::domain::{ClientId, Limit, StoredLimit};
 impl Store {
     /// Creates a limit and answers the revision; [`StoreError::AlreadyExists`] if the client has one.
     pub async fn create_limit(&self, id: &ClientId, limit: Limit) -> Result<u64, StoreError> {
-        self.write(put::Create { id: id.clone(), limit }).await
+        self.write(put::Create { id: id.clone(), limit }, Access::Write).await
     }
 
     /// The client's limit, or [`StoreError::NotFound`].
@@ -29,17 +29,17 @@ impl Store {
         capacity: Option<f64>,
         rate_per_sec: Option<f64>,
     ) -> Result<StoredLimit, StoreError> {
-        self.write(put::Update { id: id.clone(), capacity, rate_per_sec }).await
+        self.write(put::Update { id: id.clone(), capacity, rate_per_sec }, Access::Write).await
     }
 
     /// Creates or changes a limit; answers whether it was created, and the revision.
     pub async fn set_limit(&self, id: &ClientId, limit: Limit) -> Result<(bool, u64), StoreError> {
-        self.write(put::Set { id: id.clone(), limit }).await
+        self.write(put::Set { id: id.clone(), limit }, Access::Write).await
     }
 
     /// Deletes a limit and answers the revision; [`StoreError::NotFound`] if there is none.
     pub async fn delete_limit(&self, id: &ClientId) -> Result<u64, StoreError> {
-        self.write(delete::Delete { id: id.clone(), tombstones_kept: self.tombstones_kept() }).await
+        self.write(delete::Delete { id: id.clone(), tombstones_kept: self.tombstones_kept() }, Access::Write).await
     }
 
     /// Up to `count` limits whose client_id begins with `prefix` and comes after `after`, in bytewise order.
@@ -58,7 +58,7 @@ impl Store {
     /// Creates or changes all of `batch`, or nothing, and answers the revision. Limits that are equal already keep
     /// their revision; of a client that comes twice the last one counts.
     pub async fn import_limits(&self, batch: Vec<(ClientId, Limit)>) -> Result<u64, StoreError> {
-        self.write(import::Import { batch }).await
+        self.write(import::Import { batch }, Access::Write).await
     }
 }
 

@@ -99,7 +99,7 @@ async fn transact<O: Operation>(
         operation.run(c).await
     };
     match access {
-        Access::Read => work(connection).await,
+        Access::Read | Access::Steps => work(connection).await,
         Access::Write => connection.build_transaction().run(work).await,
         Access::Snapshot => connection.build_transaction().repeatable_read().read_only().run(work).await,
     }

@@ -83,16 +83,13 @@ declare! {
     /// Makes or changes the row of `settings`.
     fn put_settings(settings: &SettingsRecord) -> ();
 
-    /// The newest epoch, locked until the transaction ends.
-    fn lock_epoch() -> i64;
-    /// Begins an epoch, whose ledger is kept at this URL.
-    fn put_epoch(epoch: i64, address: &str) -> ();
+    /// Begins an epoch of at least this number, whose ledger is kept at this URL, and answers its number. PostgreSQL: one statement.
+    fn begin_epoch(at_least: i64, address: &str) -> i64;
     /// Names of the data planes remembered.
     fn replicas() -> Vec<String>;
-    /// Remembers data planes that are not remembered yet.
-    fn put_replicas(replica_ids: &[&str]) -> ();
-    /// Forgets data planes.
-    fn drop_replicas(replica_ids: &[&str]) -> ();
+    /// Remembers exactly these data planes if the epoch is the newest, and answers whether it is. PostgreSQL: one
+    /// statement.
+    fn remember(epoch: i64, replica_ids: &[&str]) -> bool;
 
     /// The rows of the old service's table; `None`: there is no such table, or it was imported already.
     fn legacy_rows() -> Option<Vec<LegacyRecord>>;
@@ -191,23 +188,8 @@ macro_rules! shared_rows {
             let insert = diesel::insert_into(settings::table).values((settings::id.eq(1_i16), row));
             insert.on_conflict(settings::id).do_update().set(row).execute(self)$($run)*.map(drop)
         }
-        async fn put_epoch(&mut self, epoch: i64, address: &str) -> QueryResult<()> {
-            let row = (authority::epoch.eq(epoch), authority::address.eq(address));
-            diesel::update(authority::table).set(row).execute(self)$($run)*.map(drop)
-        }
         async fn replicas(&mut self) -> QueryResult<Vec<String>> {
             replicas::table.order(replicas::replica_id).select(replicas::replica_id).load(self)$($run)*
-        }
-        async fn put_replicas(&mut self, replica_ids: &[&str]) -> QueryResult<()> {
-            for replica_id in replica_ids {
-                let row = replicas::replica_id.eq(*replica_id);
-                diesel::insert_into(replicas::table).values(row).execute(self)$($run)*?;
-            }
-            Ok(())
-        }
-        async fn drop_replicas(&mut self, replica_ids: &[&str]) -> QueryResult<()> {
-            let among = replicas::replica_id.eq_any(replica_ids);
-            diesel::delete(replicas::table.filter(among)).execute(self)$($run)*.map(drop)
         }
         async fn mark_legacy_imported(&mut self) -> QueryResult<()> {
             let now = meta::legacy_imported_at.eq(diesel::dsl::now.nullable());

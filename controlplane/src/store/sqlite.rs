@@ -65,7 +65,9 @@ impl Sqlite {
         within: Duration,
     ) -> Result<O::Answer, StoreError> {
         match access {
-            Access::Write => self.writer.run(within, |c| c.immediate_transaction(|c| finish(operation.run(c)))).await,
+            Access::Write | Access::Steps => {
+                self.writer.run(within, |c| c.immediate_transaction(|c| finish(operation.run(c)))).await
+            }
             Access::Read | Access::Snapshot => {
                 let answer = self.readers.run(within, |c| c.transaction(|c| finish(operation.run(c))));
                 tokio::time::timeout(within, answer).await.unwrap_or_else(|_| Err(StoreError::timed_out(within)))

@@ -30,12 +30,13 @@ pub(crate) async fn keep_fresh(tls: AdminTls, shutdown: CancellationToken) {
     }
 }
 
-type State = Vec<Option<(SystemTime, u64)>>;
+/// How files look from outside.
+pub(super) type State = Vec<Option<(SystemTime, u64)>>;
 
-/// Compares the files with how they were last seen; the first time there is nothing to compare them with.
+/// Compares the files with how they were last seen; the first time, with how they were when they were read.
 fn look(tls: &AdminTls, last: Option<State>) -> State {
     let now = state(&tls.files());
-    if last.is_some_and(|last| last != now) {
+    if last.unwrap_or_else(|| tls.current.load().seen.clone()) != now {
         reload(tls);
     }
     now
@@ -49,7 +50,7 @@ fn reload(tls: &AdminTls) {
 }
 
 /// What changes when a file is replaced or written.
-fn state(files: &TlsFiles) -> State {
+pub(super) fn state(files: &TlsFiles) -> State {
     let state = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))

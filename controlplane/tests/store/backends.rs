@@ -1,7 +1,8 @@
 //! Backends, settings, and the configuration file against both.
 
 use controlplane::domain::{
-    AdminState, BackendCa, BackendChange, BackendKey, DefaultLimit, HealthCheck, LimitScope, Settings, Source, Strategy,
+    AdminState, BackendCa, BackendChange, BackendKey, BackendSpec, BackendUrl, DefaultLimit, HealthCheck, LimitScope,
+    Settings, Source, Strategy,
 };
 use controlplane::store::{Reconciled, StoreError};
 
@@ -15,6 +16,7 @@ on_both!(
     the_file_wins_over_its_own_backends,
     the_file_adopts_a_backend_of_the_api,
     reconcile_changes_nothing_twice,
+    the_scheme_is_part_of_who_a_backend_is,
     settings_come_back_as_given,
 );
 
@@ -78,6 +80,20 @@ async fn the_file_adopts_a_backend_of_the_api(fixture: Fixture) {
     assert_eq!((done.added, done.changed, done.removed), (0, 1, 0));
     let adopted = store.list_backends().await.unwrap();
     assert_eq!((adopted[0].id, adopted[0].source), (added.id, Source::File));
+}
+
+async fn the_scheme_is_part_of_who_a_backend_is(fixture: Fixture) {
+    let store = fixture.open().await;
+    let specs = ["http", "https", "h2c"].map(|scheme| BackendSpec {
+        url: BackendUrl::new(&format!("{scheme}://example.com:8443")).unwrap(),
+        ..backend(1)
+    });
+    let done = store.reconcile(&specs, &settings()).await.unwrap();
+    assert_eq!((done.added, done.changed, done.removed), (3, 0, 0));
+    let kept = store.list_backends().await.unwrap();
+    assert_eq!(kept.iter().map(|b| &b.spec.url).collect::<Vec<_>>(), specs.iter().map(|s| &s.url).collect::<Vec<_>>());
+    let done = store.reconcile(&specs[1..2], &settings()).await.unwrap();
+    assert_eq!((done.added, done.changed, done.removed), (0, 0, 2));
 }
 
 async fn reconcile_changes_nothing_twice(fixture: Fixture) {

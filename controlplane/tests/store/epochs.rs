@@ -111,6 +111,9 @@ async fn a_holder_whose_session_is_ended_knows_at_once() {
     let mut holder = here.candidate().await.unwrap();
     assert_eq!(holder.try_take().await.unwrap(), None);
     let client = postgres_client(&fixture.url()).await;
-    client.batch_execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'").await.unwrap();
+    // The cluster is shared with other tests.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    client.batch_execute(end).await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), holder.lost()).await.unwrap();
 }

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use http::uri::Authority;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Candidates;
@@ -22,7 +21,7 @@ const MAX_POINTS: u64 = 1 << 18;
 #[derive(Clone, Debug)]
 pub struct Member {
     /// What its points are hashed from.
-    pub name: Authority,
+    pub name: Box<str>,
     /// Relative number of points; 0 counts as 1.
     pub weight: u32,
     /// Its index among the candidates; `None`: it takes no requests now.
@@ -86,12 +85,12 @@ fn points(members: &[Member]) -> Points {
         .zip(members)
         .flat_map(|(owner, member)| {
             let count = (u64::from(member.weight.max(1)) * POINTS_PER_WEIGHT) >> halvings;
-            (0..count.max(1)).map(move |number| (xxh3_64_with_seed(member.name.as_str().as_bytes(), number), owner))
+            (0..count.max(1)).map(move |number| (xxh3_64_with_seed(member.name.as_bytes(), number), owner))
         })
         .collect();
     // Equal hashes are as good as impossible; by name, replicas would agree even then.
     points.sort_unstable_by(|a, b| {
-        a.0.cmp(&b.0).then_with(|| members[a.1 as usize].name.as_str().cmp(members[b.1 as usize].name.as_str()))
+        a.0.cmp(&b.0).then_with(|| members[a.1 as usize].name.cmp(&members[b.1 as usize].name))
     });
     Points {
         hashes: points.iter().map(|point| point.0).collect(),
@@ -106,7 +105,7 @@ mod tests {
     use super::*;
 
     fn member(number: usize, weight: u32, candidate: Option<usize>) -> Member {
-        Member { name: format!("10.0.{}.{}:80", number / 256, number % 256).parse().unwrap(), weight, candidate }
+        Member { name: format!("10.0.{}.{}:80", number / 256, number % 256).into(), weight, candidate }
     }
 
     fn ring(weights: &[u32]) -> Ring {

@@ -63,10 +63,12 @@ pub struct RequestHead {
 /// than one that comes at once. `fields` becomes the places of all fields.
 pub fn scan_head(bytes: &[u8], seen: &mut usize, fields: &mut Vec<Field>) -> Result<Option<RequestHead>, Fault> {
     let leading = bytes.len() - without_leading_lines(bytes).len();
+    let found = |head: RequestHead| Some(RequestHead { length: leading + head.length, leading, ..head });
+    if let Some(length) = whole_head(&bytes[leading..], *seen, MAX_HEAD_BYTES, fields) {
+        return check(&bytes[leading..leading + length], fields, true).map(found);
+    }
     match end_of_head(bytes, seen, leading, MAX_HEAD_BYTES)? {
-        Some(length) => {
-            check(&bytes[leading..length], fields).map(|head| Some(RequestHead { length, leading, ..head }))
-        }
+        Some(length) => check(&bytes[leading..length], fields, false).map(found),
         None if bytes.len() > MAX_HEAD_BYTES => Err(Fault::HeadTooLarge),
         None if *seen == leading && bytes.len() - leading > MAX_LINE_BYTES => Err(Fault::TargetTooLong),
         None => check_request_line(bytes).map(|()| None),
@@ -87,6 +89,16 @@ fn without_leading_lines(bytes: &[u8]) -> &[u8] {
         rest = rest.strip_prefix(b"\r\n").unwrap_or(rest);
     }
     rest
+}
+
+/// The length of a head that comes at once, with at most `most` bytes and no fault in its lines; the usual case. `fields`
+/// are its fields then.
+pub(super) fn whole_head(bytes: &[u8], seen: usize, most: usize, fields: &mut Vec<Field>) -> Option<usize> {
+    if seen > 0 {
+        return None;
+    }
+    let lf = memchr::memchr(b'\n', bytes)?;
+    scan_fields(bytes, lf + 1, fields).ok().flatten().filter(|length| *length <= most)
 }
 
 /// Where the head ends, if it does. Every line that has ended must have ended well. `seen` is where the last, incomplete
@@ -110,10 +122,13 @@ pub(super) fn end_of_head(bytes: &[u8], seen: &mut usize, leading: usize, most: 
     Ok(None)
 }
 
-fn check(head: &[u8], fields: &mut Vec<Field>) -> Result<RequestHead, Fault> {
+/// Whether `fields` are `scanned`, or still to be found.
+fn check(head: &[u8], fields: &mut Vec<Field>, scanned: bool) -> Result<RequestHead, Fault> {
     let (line, rest) = field::next_line(head)?.ok_or(Fault::RequestLine)?;
-    let mut found = parse_line(line)?;
-    scan_fields(head, head.len() - rest.len(), fields)?;
+    let mut found = RequestHead { length: head.len(), ..parse_line(line)? };
+    if !scanned {
+        scan_fields(head, head.len() - rest.len(), fields)?;
+    }
     let fields = Fields { bytes: head, places: fields };
     let mut checks = Checks::default();
     for field in fields.places {
@@ -124,12 +139,12 @@ fn check(head: &[u8], fields: &mut Vec<Field>) -> Result<RequestHead, Fault> {
     Ok(found)
 }
 
-/// Finds all fields from `at` to the empty line.
-pub(super) fn scan_fields(head: &[u8], mut at: usize, fields: &mut Vec<Field>) -> Result<(), Fault> {
+/// Finds all fields from `at` to the empty line, and says where that ends. `None`: it is not there.
+pub(super) fn scan_fields(head: &[u8], mut at: usize, fields: &mut Vec<Field>) -> Result<Option<usize>, Fault> {
     fields.clear();
     while let Some(offset) = memchr::memchr(b'\n', &head[at..]) {
         if offset == 1 && head[at] == b'\r' {
-            return Ok(());
+            return Ok(Some(at + 2));
         }
         if fields.len() == MAX_FIELDS {
             return Err(Fault::HeadTooLarge);
@@ -137,7 +152,7 @@ pub(super) fn scan_fields(head: &[u8], mut at: usize, fields: &mut Vec<Field>) -
         fields.push(Field::parse(head, at, at + offset)?);
         at += offset + 1;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Of a request line without its line end.

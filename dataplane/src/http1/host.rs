@@ -22,7 +22,9 @@ fn effective(port: Option<&[u8]>) -> &[u8] {
 }
 
 fn split_port(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let literal = bytes.iter().position(|b| *b == b']').map_or(0, |end| end + 1);
+    let is_literal = bytes.first() == Some(&b'[');
+    let end = if is_literal { bytes.iter().position(|b| *b == b']') } else { None };
+    let literal = end.map_or(0, |end| end + 1);
     match bytes[literal..].iter().position(|b| *b == b':') {
         Some(colon) => (&bytes[..literal + colon], Some(&bytes[literal + colon + 1..])),
         None => (bytes, None),
@@ -43,6 +45,11 @@ fn is_ip_literal(host: &[u8]) -> bool {
 }
 
 fn is_reg_name(host: &[u8]) -> bool {
+    // The usual case: nothing is escaped.
+    chars::is_host(host) || is_escaped_name(host)
+}
+
+fn is_escaped_name(host: &[u8]) -> bool {
     let mut rest = host;
     while let Some(percent) = rest.iter().position(|b| *b == b'%') {
         let escaped = rest.get(percent + 1..percent + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));

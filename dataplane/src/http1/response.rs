@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     Fault, Field, Fields, Name, Options, chars, field,
-    head::{decimal, end_of_head, scan_fields},
+    head::{decimal, end_of_head, scan_fields, whole_head},
 };
 
 /// Largest head of a response, bytes.
@@ -72,8 +72,15 @@ pub fn scan_response(
     to_head: bool,
     fields: &mut Vec<Field>,
 ) -> Result<Option<ResponseHead>, Garbage> {
+    if let Some(length) = whole_head(bytes, *seen, MAX_RESPONSE_HEAD_BYTES, fields) {
+        return check(&bytes[..length], to_head, fields).map(Some);
+    }
     match end_of_head(bytes, seen, 0, MAX_RESPONSE_HEAD_BYTES)? {
-        Some(length) => check(&bytes[..length], to_head, fields).map(Some),
+        Some(length) => {
+            let line_end = memchr::memchr(b'\n', bytes).map_or(length, |lf| lf + 1);
+            scan_fields(&bytes[..length], line_end, fields)?;
+            check(&bytes[..length], to_head, fields).map(Some)
+        }
         None if bytes.len() > MAX_RESPONSE_HEAD_BYTES => Err(Garbage),
         None => check_beginning(bytes).map(|()| None),
     }
@@ -88,10 +95,9 @@ fn check_beginning(bytes: &[u8]) -> Result<(), Garbage> {
     }
 }
 
-fn check(head: &[u8], to_head: bool, fields: &mut Vec<Field>) -> Result<ResponseHead, Garbage> {
-    let (line, rest) = field::next_line(head)?.ok_or(Garbage)?;
+fn check(head: &[u8], to_head: bool, fields: &[Field]) -> Result<ResponseHead, Garbage> {
+    let (line, _) = field::next_line(head)?.ok_or(Garbage)?;
     let mut found = ResponseHead { length: head.len(), ..parse_line(line)? };
-    scan_fields(head, head.len() - rest.len(), fields)?;
     let fields = Fields { bytes: head, places: fields };
     let mut length = None;
     let mut chunked = false;

@@ -47,6 +47,15 @@ fn counts_by(pool: &Pool, tried: &[u64], rules: &PoolRules) -> HashMap<u64, u32>
     counts
 }
 
+#[test]
+fn backends_that_differ_in_their_scheme_alone_share_the_clients() {
+    let place = backend(1).authority;
+    let of = |id, scheme| Backend { scheme, authority: place.clone(), ..backend(id) };
+    let pool = pool(Strategy::ConsistentHash, [of(1, Scheme::Http), of(2, Scheme::Https), of(3, Scheme::H2c)]);
+    let counts = counts(&pool, &[]);
+    assert!((1..=3).all(|id| counts[&id] > 700), "{counts:?}");
+}
+
 fn fail(pool: &Pool, index: usize, failure: Failure) -> Vec<Verdict> {
     let rules = OutlierRules::default();
     (0..rules.consecutive_failures).filter_map(|_| pool.failed(&pool.backends()[index], failure, NOW, &rules)).collect()

@@ -19,7 +19,7 @@ use crate::{
     upstream::{BackendStream, Upstream},
 };
 
-/// What a backend is still to be sent, and what it still sends.
+/// What a backend is still to be sent, and what it still sends. Boxed: it is handed on a lot.
 pub(crate) struct Exchange {
     worker: Rc<Worker>,
     upstream: Upstream,
@@ -69,7 +69,7 @@ impl Exchange {
         mut outgoing: Outgoing,
         head: &ResponseHead,
         caller: &impl Caller,
-    ) -> Self {
+    ) -> Box<Self> {
         let Place { mut upstream, backend_id, in_flight, part_due } = place;
         let mut body = Body::of_response(head.framing, caller.form());
         if caller.takes_trailers() {
@@ -81,7 +81,7 @@ impl Exchange {
         upstream.held.consume(head.length);
         outgoing.settle(&worker.buffers);
         let persists = head.options.persists(head.is_http_10);
-        Self { worker, upstream, outgoing, body, persists, backend_id, in_flight, part_due }
+        Box::new(Self { worker, upstream, outgoing, body, persists, backend_id, in_flight, part_due })
     }
 
     /// What can be passed on now.
@@ -189,7 +189,7 @@ impl Exchange {
     }
 
     /// The answer is over. The connection is kept if nothing is left of either message.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(self: Box<Self>) {
         self.part_due.clear();
         if self.persists && self.is_over() && self.outgoing.is_sent() && self.upstream.held.is_empty() {
             self.worker.give_back(self.backend_id, self.upstream);
@@ -197,7 +197,7 @@ impl Exchange {
     }
 
     /// After 101: the backend's stream, what was read beyond the head, and what counts it as in flight.
-    pub(crate) fn into_tunnel(self) -> (BackendStream, Vec<u8>, InFlight) {
+    pub(crate) fn into_tunnel(self: Box<Self>) -> (BackendStream, Vec<u8>, InFlight) {
         let (stream, rest) = self.upstream.into_tunnel();
         (stream, rest, self.in_flight)
     }

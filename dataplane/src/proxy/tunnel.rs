@@ -15,7 +15,7 @@ use crate::server::{Deadline, Worker};
 
 /// Copies until both sides are done, or nothing is carried for too long. `early` is what the client sent before it knew.
 /// Counts as in flight on its backend until the end.
-pub(crate) async fn run<S>(worker: &Worker, client: S, early: Vec<u8>, exchange: Exchange)
+pub(crate) async fn run<S>(worker: &Worker, client: S, early: Vec<u8>, exchange: Box<Exchange>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -25,27 +25,27 @@ pub(super) async fn accept(worker: &Rc<Worker>, listener: TcpListener, mut inbox
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => place(worker, stream),
+                Ok((stream, peer)) => place(worker, stream, peer),
                 Err(error) => failed(&error, &complaints).await,
             },
-            Some(Handed(stream, place)) = inbox.recv() => receive(worker, stream, place),
+            Some(handed) = inbox.recv() => receive(worker, handed),
             () = worker.shutdown.cancelled() => break,
         }
     }
     serve_waiting(worker, listener);
     // From now on other threads keep what they would have handed over; what they have handed over is here.
     inbox.close();
-    while let Some(Handed(stream, place)) = inbox.recv().await {
-        receive(worker, stream, place);
+    while let Some(handed) = inbox.recv().await {
+        receive(worker, handed);
     }
 }
 
 /// Serves the connections that wait in the kernel. Asks it directly: the runtime may not have heard of them yet.
 fn serve_waiting(worker: &Rc<Worker>, listener: TcpListener) {
     let waiting = listener.into_std().and_then(|listener| {
-        while let Some((stream, _)) = next_waiting(&listener)? {
+        while let Some((stream, peer)) = next_waiting(&listener)? {
             stream.set_nonblocking(true)?;
-            receive(worker, stream, take_place(worker));
+            receive(worker, Handed { stream, peer, place: take_place(worker) });
         }
         Ok(())
     });
@@ -61,15 +61,15 @@ fn next_waiting(listener: &std::net::TcpListener) -> io::Result<Option<(std::net
     }
 }
 
-fn place(worker: &Rc<Worker>, stream: TcpStream) {
+fn place(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let place = take_place(worker);
     if place.counted.index() == worker.index {
-        return serve(worker, stream, place);
+        return serve(worker, stream, peer, place);
     }
     match stream.into_std() {
         Ok(stream) => {
-            if let Err(Handed(stream, place)) = worker.threads.hand_over(stream, place) {
-                receive(worker, stream, place);
+            if let Err(handed) = worker.threads.hand_over(Handed { stream, peer, place }) {
+                receive(worker, *handed);
             }
         }
         Err(error) => tracing::warn!(%error, "a connection could not be handed to another thread and was dropped"),
@@ -80,15 +80,15 @@ fn take_place(worker: &Worker) -> Place {
     Place { counted: worker.threads.place(worker.index), seat: worker.admission.take_seat() }
 }
 
-fn receive(worker: &Rc<Worker>, stream: std::net::TcpStream, place: Place) {
+fn receive(worker: &Rc<Worker>, Handed { stream, peer, place }: Handed) {
     match TcpStream::from_std(stream) {
-        Ok(stream) => serve(worker, stream, place),
+        Ok(stream) => serve(worker, stream, peer, place),
         Err(error) => tracing::warn!(%error, "a connection from another thread could not be used and was dropped"),
     }
 }
 
-fn serve(worker: &Rc<Worker>, stream: TcpStream, place: Place) {
-    worker.clone().spawn(connection::serve(worker.clone(), stream, place));
+fn serve(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, place: Place) {
+    worker.clone().spawn(connection::serve(worker.clone(), stream, peer, place));
 }
 
 async fn failed(error: &io::Error, complaints: &Complaints) {

@@ -1,7 +1,7 @@
 //! Which thread serves a connection.
 
 use std::{
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -25,7 +25,11 @@ struct Thread {
 }
 
 /// A connection handed to a thread; counted there already.
-pub(super) struct Handed(pub(super) TcpStream, pub(super) Place);
+pub(super) struct Handed {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) place: Place,
+}
 
 /// What a connection takes up while its socket is open.
 pub(super) struct Place {
@@ -61,9 +65,9 @@ impl Threads {
     }
 
     /// Sends a connection to the thread that [`place`](Self::place) chose. Comes back if that one takes no more.
-    pub(super) fn hand_over(&self, stream: TcpStream, place: Place) -> Result<(), Handed> {
-        let index = place.counted.index;
-        self.0[index].inbox.send(Handed(stream, place)).map_err(|refused| refused.0)
+    pub(super) fn hand_over(&self, handed: Handed) -> Result<(), Box<Handed>> {
+        let index = handed.place.counted.index;
+        self.0[index].inbox.send(handed).map_err(|refused| Box::new(refused.0))
     }
 }
 

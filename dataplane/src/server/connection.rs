@@ -14,9 +14,6 @@ use super::{
 };
 use crate::{clock, metrics::RefusedConnection};
 
-/// How an HTTP/2 connection begins (RFC 9113 section 3.4). No method of HTTP/1 is called so.
-const PREFACE_START: &[u8] = b"PRI";
-
 /// How long a connection that is one too many may take to be told so.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -26,14 +23,22 @@ pub(super) struct Opened {
     pub(super) peer: SocketAddr,
     /// `http` or `https`.
     pub(super) scheme: &'static str,
-    is_http2: bool,
+    pub(super) protocol: Protocol,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// As agreed in TLS, or because nothing else is possible there.
+    Http1,
+    /// As agreed in TLS.
+    Http2,
+    /// What the first bytes say.
+    Either,
 }
 
 /// Serves a connection until either side ends it; on shutdown the requests in flight are the last.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, place: Place) {
-    let Ok(peer) = stream.peer_addr() else { return };
-    // A failure costs latency, not correctness.
-    let _ = stream.set_nodelay(true);
+pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, place: Place) {
     let opened = tokio::select! {
         opened = open(&worker, stream, peer, place) => opened,
         // What a client said before it could know of the shutdown is heard.
@@ -50,14 +55,17 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, place: Place) {
 }
 
 async fn speak(worker: Rc<Worker>, opened: Opened) -> io::Result<()> {
-    match opened.is_http2 {
-        true => h2::serve(worker, opened).await.map_err(io::Error::other),
-        false => h1::serve(worker, opened).await,
+    let http2 = match opened.protocol {
+        Protocol::Http2 => Some(opened),
+        Protocol::Http1 | Protocol::Either => h1::serve(worker.clone(), opened).await?,
+    };
+    match http2 {
+        Some(opened) => h2::serve(worker, opened).await.map_err(io::Error::other),
+        None => Ok(()),
     }
 }
 
-/// Finds out who is there and what is spoken. `None`: nothing was, in time, or not what should be, or there are far too
-/// many connections.
+/// Finds out who is there. `None`: nobody said so in time, or not as he should, or there are far too many connections.
 async fn open(worker: &Worker, mut stream: TcpStream, peer: SocketAddr, mut place: Place) -> Option<Opened> {
     if place.seat.is_dropped() {
         return None;
@@ -89,24 +97,19 @@ async fn client(worker: &Worker, stream: &mut TcpStream, peer: SocketAddr) -> Op
 
 async fn negotiate(worker: &Worker, stream: TcpStream, peer: SocketAddr, place: Place) -> Option<Opened> {
     let Some(acceptor) = worker.tls.as_ref().map(tls::Certificates::acceptor) else {
-        let is_http2 = begins_with_preface(&stream).await;
-        return Some(Opened { stream: Stream::new(Transport::Plain(stream), place), peer, scheme: "http", is_http2 });
+        let stream = Stream::new(Transport::Plain(stream), place);
+        return Some(Opened { stream, peer, scheme: "http", protocol: Protocol::Either });
     };
     match acceptor.accept(stream).await {
         Ok(stream) => {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
             let stream = Stream::new(Transport::Tls(Box::new(stream)), place);
-            Some(Opened { stream, peer, scheme: "https", is_http2 })
+            Some(Opened { stream, peer, scheme: "https", protocol })
         }
         Err(error) => {
             tracing::debug!(%peer, %error, "TLS handshake failed");
             None
         }
     }
-}
-
-/// Looks at the first bytes without taking them.
-async fn begins_with_preface(stream: &TcpStream) -> bool {
-    let mut start = [0; PREFACE_START.len()];
-    matches!(stream.peek(&mut start).await, Ok(length) if &start[..length] == PREFACE_START)
 }

@@ -6,19 +6,25 @@ mod relay;
 
 use std::{future::poll_fn, io, rc::Rc, sync::Arc};
 
-use super::{Deadline, Worker, connection::Opened};
+use super::{
+    Deadline, Worker,
+    connection::{Opened, Protocol},
+    stream::Stream,
+};
 use crate::{
     http1::{Fault, Form, Head, put_field},
     proxy::{Answer, AnswerBody, Answered, BodyError, Exchange, Proxy, tunnel},
 };
 use client::{Client, Next};
 
-/// Serves the requests of a connection until one of them is its last.
-pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> io::Result<()> {
-    let proxy = Proxy::new(worker.clone(), opened.peer, opened.scheme, opened.stream.is_refused());
+/// Serves the requests of a connection until one of them is its last. The connection comes back if it is one of HTTP/2.
+pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> io::Result<Option<Opened>> {
+    let Opened { stream, peer, scheme, protocol } = opened;
+    let proxy = Proxy::new(worker.clone(), peer, scheme, stream.is_refused());
     let answer_due = worker.timers.deadline();
-    let client = Client::new(worker.clone(), opened.stream);
-    Connection { worker, proxy, client, answer_due }.serve().await
+    let client = Client::new(worker.clone(), stream, protocol == Protocol::Either);
+    let http2 = Connection { worker, proxy, client, answer_due }.serve().await?;
+    Ok(http2.map(|stream| Opened { stream, peer, scheme, protocol: Protocol::Http2 }))
 }
 
 struct Connection {
@@ -30,7 +36,6 @@ struct Connection {
 }
 
 /// What follows an answer.
-#[allow(clippy::large_enum_variant, reason = "it lives for a moment")]
 enum After {
     /// The next request.
     Next,
@@ -39,7 +44,7 @@ enum After {
     /// Nothing, and not in order: what was sent is not all there was.
     Cut,
     /// Another protocol.
-    Tunnel(Exchange),
+    Tunnel(Box<Exchange>),
 }
 
 /// What the answer to a request goes by.
@@ -61,25 +66,31 @@ impl Turn<'_> {
 }
 
 impl Connection {
-    async fn serve(mut self) -> io::Result<()> {
+    async fn serve(mut self) -> io::Result<Option<Stream>> {
         loop {
             let mut room = None;
             let next = poll_fn(|cx| self.client.poll_next(cx, &mut room)).await;
             let after = match (&next, &room) {
                 (Next::Request, Some(head)) => self.answer(head).await?,
                 (Next::Refused(fault), _) => self.refuse(*fault).await?,
-                _ => return self.client.close().await,
+                (Next::Http2, _) => return Ok(Some(self.client.into_http2())),
+                _ => break,
             };
             if let Some(head) = room {
                 self.worker.give_back_head(head);
             }
             match after {
                 After::Next => {}
-                After::Close => return self.client.close().await,
-                After::Cut => return Ok(()),
-                After::Tunnel(exchange) => return self.tunnel(exchange).await,
+                After::Close => break,
+                After::Cut => return Ok(None),
+                After::Tunnel(exchange) => {
+                    self.tunnel(exchange).await;
+                    return Ok(None);
+                }
             }
         }
+        self.client.close().await?;
+        Ok(None)
     }
 
     async fn answer(&mut self, head: &Head) -> io::Result<After> {
@@ -160,10 +171,9 @@ impl Connection {
         self.proxy.refuses() || self.worker.shutdown.is_cancelled()
     }
 
-    async fn tunnel(self, exchange: Exchange) -> io::Result<()> {
+    async fn tunnel(self, exchange: Box<Exchange>) {
         let (stream, early) = self.client.into_tunnel();
         tunnel::run(&self.worker, stream, early, exchange).await;
-        Ok(())
     }
 }
 

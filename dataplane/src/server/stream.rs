@@ -20,6 +20,8 @@ use super::balance_threads::Place;
 pub(super) struct Stream {
     transport: Transport,
     place: Place,
+    /// Bytes that were read and are to be read again.
+    early: Vec<u8>,
 }
 
 /// What carries the bytes.
@@ -40,7 +42,12 @@ macro_rules! each {
 
 impl Stream {
     pub(super) fn new(transport: Transport, place: Place) -> Self {
-        Self { transport, place }
+        Self { transport, place, early: Vec::new() }
+    }
+
+    /// Has these bytes read again, before any others.
+    pub(super) fn unread(&mut self, bytes: Vec<u8>) {
+        self.early = bytes;
     }
 
     /// Whether its client is only to be told that there are too many connections.
@@ -68,6 +75,12 @@ impl Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early[..length]);
+            self.get_mut().early.drain(..length);
+            return Poll::Ready(Ok(()));
+        }
         each!(self, inner => Pin::new(inner).poll_read(cx, buf))
     }
 }

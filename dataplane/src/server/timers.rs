@@ -40,6 +40,11 @@ impl Timers {
         Arc::new(Self { now: AtomicU64::new(clock::now().0), deadlines: Mutex::default() })
     }
 
+    /// The time of the last tick.
+    pub(crate) fn now(&self) -> Nanos {
+        Nanos(self.now.load(Relaxed))
+    }
+
     /// A deadline that is not set.
     pub(crate) fn deadline(self: &Arc<Self>) -> Arc<Deadline> {
         let deadline = Arc::new(Deadline {

@@ -29,8 +29,8 @@ use crate::{
     buffers::Buffers,
     clock::{self, Nanos},
     http1::{Head, HttpDate},
-    proxy::{self, ProxyOptions, RetryBudget},
     pool::Scheme,
+    proxy::{self, ProxyOptions, RetryBudget},
     shared::Shared,
     snapshot::Snapshot,
     upstream::{Http2Pool, IdlePool, Upstream},
@@ -180,7 +180,7 @@ impl Worker {
 
     /// Keeps a connection for the next request.
     pub(crate) fn give_back(&self, backend_id: u64, upstream: Upstream) {
-        self.idle.borrow_mut().put(backend_id, upstream, clock::now());
+        self.idle.borrow_mut().put(backend_id, upstream, self.timers.now());
     }
 
     /// Drops all idle connections to a backend.

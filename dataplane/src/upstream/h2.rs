@@ -45,6 +45,9 @@ use crate::{
 /// Most connections to one backend. Beyond them requests wait for their turn on one of these.
 const MAX_CONNECTIONS: usize = 8;
 
+/// Most connections that one request waits for.
+const MAX_DIALS: usize = 3;
+
 /// The connections of one thread, by backend id. Never borrowed across an await.
 #[derive(Default)]
 pub(crate) struct Http2Pool {
@@ -91,8 +94,8 @@ pub(crate) struct Destination {
 impl Http2Pool {
     /// A place on a connection that stands, or a new one.
     pub(crate) async fn way(&self, to: &Destination) -> Result<Way, ConnectError> {
-        loop {
-            if let Some(lease) = self.lease(to) {
+        for _ in 0..MAX_DIALS {
+            if let Some(lease) = self.lease(to, 1) {
                 return Ok(Way::Http2(lease));
             }
             let dialed = if self.prefers_http1(to.backend.id) { dial(to.clone()).await } else { self.join(to).await };
@@ -106,6 +109,9 @@ impl Http2Pool {
                 }
             }
         }
+        // The backend does not want more: what there is has to do.
+        let gone = || ConnectError::Http2(Arc::new(h2::Reason::REFUSED_STREAM.into()));
+        self.lease(to, 0).map(Way::Http2).ok_or_else(gone)
     }
 
     /// Waits for the one connection that is being made.
@@ -130,13 +136,13 @@ impl Http2Pool {
         });
     }
 
-    /// A place on the connection with the most room; `None`: another one is to be made.
-    fn lease(&self, to: &Destination) -> Option<Lease> {
+    /// A place on the connection with the most room, at least so much; `None`: another one is to be made.
+    fn lease(&self, to: &Destination, room: usize) -> Option<Lease> {
         self.entry(to.backend.id, |entry| {
             entry.connections.retain(|connection| connection.is_usable());
             let verified = |connection: &&Rc<Connection>| connection.is_of(to);
             let roomiest = entry.connections.iter().filter(verified).max_by_key(|connection| connection.room())?;
-            let enough = roomiest.room() > 0 || entry.connections.len() >= MAX_CONNECTIONS;
+            let enough = roomiest.room() >= room || entry.connections.len() >= MAX_CONNECTIONS;
             enough.then(|| roomiest.lease())
         })
     }

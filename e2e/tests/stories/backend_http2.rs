@@ -15,10 +15,10 @@ use std::{
 use anyhow::{Context, Result};
 use balancer_proto::v1::Health;
 use bytes::Bytes;
-use e2e::{Authority, Backend, Database, Deployment, Setup, http, raw::Raw, wait};
+use e2e::{Authority, Backend, Database, Deployment, Scripted, Setup, http, raw::Raw, wait};
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Request,
+    HeaderMap, Request, StatusCode,
     body::{Body, Frame},
     client::conn::http2,
 };
@@ -77,6 +77,32 @@ async fn the_backend_is_spoken_to_in_what_it_speaks() -> Result<()> {
         let body = Bytes::from(vec![b'x'; 2_000_000]);
         assert_eq!(http::send(proxy, "POST", "/echo", &[], body.clone()).await?.body, body);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_a_websocket_where_there_is_none_gets_an_ordinary_answer() -> Result<()> {
+    let backend = Backend::start_h2c().await?;
+    let deployment = in_front_of(&[&backend], "").await?;
+    let headers = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let answer = http::send(deployment.data_plane()?.proxy(), "GET", "/upgrade", &headers, "").await?;
+    assert_eq!((answer.status, answer.header("upgrade")), (426, ""));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_speaks_something_else_gets_no_request() -> Result<()> {
+    let other = Scripted::answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
+    let url = format!("h2c://{}", other.address());
+    let mut deployment = Setup::new(Database::sqlite()?).backend_url(url.clone()).start().await?;
+    deployment.backend_is(&url, Health::Unhealthy).await?;
+    deployment.control_plane.process.kill9()?;
+    let takes = format!(r#"balancer_backend_takes_requests{{backend="{url}"}}"#);
+    let on_its_own = async || deployment.data_planes[0].metric(&takes).await == Some(1.0);
+    wait::until_true("the data plane to be on its own", on_its_own).await?;
+    http::get(deployment.data_plane()?.proxy(), "/").await?.problem(StatusCode::SERVICE_UNAVAILABLE)?;
+    let line = deployment.data_plane()?.process.logged("backend refused").await?;
+    assert!(line.contains("HTTP/2: ") && line.contains(&url), "{line}");
     Ok(())
 }
 

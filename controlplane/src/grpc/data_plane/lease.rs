@@ -32,6 +32,7 @@ pub(super) async fn run(plane: Plane, mut up: Streaming<LeaseRequest>, down: mps
         Some(end) => end,
         None => Err(Status::unavailable("the control plane is shutting down")),
     };
+    drop(plane);
     if let Err(status) = end {
         // A data plane that does not read any more cannot be told.
         let _ = timeout(FAREWELL, down.send(Err(status))).await;

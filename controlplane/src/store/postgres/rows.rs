@@ -11,7 +11,7 @@ use super::CHANNEL;
 use crate::domain::{ClientId, Limit};
 use crate::store::records::{BackendRecord, LegacyRecord, LimitRecord, Meta, SettingsRecord};
 use crate::store::rows::{Rows, shared_rows};
-use crate::store::schema::{authority, backends, limit_tombstones, limits, meta, replicas, revisions, settings};
+use crate::store::schema::{backends, limit_tombstones, limits, meta, replicas, revisions, settings};
 
 /// Rows per INSERT; bounds what one statement takes in memory and time.
 const ROWS_PER_STATEMENT: usize = 5000;
@@ -30,8 +30,21 @@ impl Rows for AsyncPgConnection {
         notify.bind::<Text, _>(row.revision.to_string()).execute(self).await.map(drop)
     }
 
-    async fn lock_epoch(&mut self) -> QueryResult<i64> {
-        authority::table.select(authority::epoch).for_update().first(self).await
+    async fn begin_epoch(&mut self, at_least: i64, address: &str) -> QueryResult<i64> {
+        let begin = "UPDATE authority SET epoch = greatest(epoch + 1, $1), address = $2 RETURNING epoch";
+        let begin = diesel::sql_query(begin).bind::<BigInt, _>(at_least).bind::<Text, _>(address);
+        begin.get_result(self).await.map(|row: Epoch| row.epoch)
+    }
+
+    async fn remember(&mut self, epoch: i64, replica_ids: &[&str]) -> QueryResult<bool> {
+        let remember = diesel::sql_query(
+            "WITH newest AS (SELECT epoch FROM authority WHERE epoch = $1 FOR UPDATE), \
+             gone AS (DELETE FROM replicas WHERE EXISTS (SELECT FROM newest) AND replica_id <> ALL ($2)), \
+             new AS (INSERT INTO replicas SELECT UNNEST($2) WHERE EXISTS (SELECT FROM newest) ON CONFLICT DO NOTHING) \
+             SELECT EXISTS (SELECT FROM newest) AS yes",
+        );
+        let remember = remember.bind::<BigInt, _>(epoch).bind::<Array<Text>, _>(replica_ids);
+        remember.get_result(self).await.map(|row: Exists| row.yes)
     }
 
     async fn put_limits(&mut self, limits: &[(ClientId, Limit)], revision: i64) -> QueryResult<()> {
@@ -85,6 +98,12 @@ async fn put_chunk(connection: &mut AsyncPgConnection, limits: &[(ClientId, Limi
 struct Exists {
     #[diesel(sql_type = Bool)]
     yes: bool,
+}
+
+#[derive(QueryableByName)]
+struct Epoch {
+    #[diesel(sql_type = BigInt)]
+    epoch: i64,
 }
 
 #[derive(QueryableByName)]

@@ -24,9 +24,21 @@ impl Rows for SqliteConnection {
         diesel::update(meta::table).set(row).execute(self).map(drop)
     }
 
-    async fn lock_epoch(&mut self) -> QueryResult<i64> {
-        // BEGIN IMMEDIATE has locked the whole file.
-        authority::table.select(authority::epoch).first(self)
+    async fn begin_epoch(&mut self, at_least: i64, address: &str) -> QueryResult<i64> {
+        let next = (authority::table.select(authority::epoch).first::<i64>(self)? + 1).max(at_least);
+        let row = (authority::epoch.eq(next), authority::address.eq(address));
+        diesel::update(authority::table).set(row).execute(self).map(|_| next)
+    }
+
+    async fn remember(&mut self, epoch: i64, replica_ids: &[&str]) -> QueryResult<bool> {
+        if authority::table.select(authority::epoch).first::<i64>(self)? != epoch {
+            return Ok(false);
+        }
+        diesel::delete(replicas::table).execute(self)?;
+        for replica_id in replica_ids {
+            diesel::insert_into(replicas::table).values(replicas::replica_id.eq(*replica_id)).execute(self)?;
+        }
+        Ok(true)
     }
 
     async fn put_limits(&mut self, limits: &[(ClientId, Limit)], revision: i64) -> QueryResult<()> {

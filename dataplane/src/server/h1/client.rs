@@ -20,6 +20,9 @@ use crate::{
     upstream::poll_write_both,
 };
 
+/// How an HTTP/2 connection begins (RFC 9113 section 3.4). No method of HTTP/1 is called so.
+const PREFACE_START: &[u8] = b"PRI";
+
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// One client's connection.
@@ -32,6 +35,8 @@ pub(super) struct Client {
     /// Of the request that is being answered.
     pub(super) body: Body,
     about: About,
+    /// The first bytes may be those of HTTP/2.
+    may_be_http2: bool,
     pub(super) fault: Option<Fault>,
     /// The client has closed its side, or the connection is broken.
     pub(super) ended: bool,
@@ -59,12 +64,14 @@ pub(super) enum Next {
     Request,
     /// Something else.
     Refused(Fault),
+    /// HTTP/2.
+    Http2,
     /// Nothing.
     End,
 }
 
 impl Client {
-    pub(super) fn new(worker: Rc<Worker>, stream: Stream) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, stream: Stream, may_be_http2: bool) -> Self {
         let (reading, writing) = (worker.timers.deadline(), worker.timers.deadline());
         Self {
             worker,
@@ -73,6 +80,7 @@ impl Client {
             seen: 0,
             body: Body::default(),
             about: About::default(),
+            may_be_http2,
             fault: None,
             ended: false,
             told: (Vec::new(), 0),
@@ -84,6 +92,9 @@ impl Client {
     /// Waits for the next request, whose head goes into `room`.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>, room: &mut Option<Box<Head>>) -> Poll<Next> {
         loop {
+            if self.may_be_http2 && self.held.raw().starts_with(PREFACE_START) {
+                return Poll::Ready(Next::Http2);
+            }
             if !self.held.is_empty() {
                 let head = room.get_or_insert_with(|| self.worker.take_head());
                 match head.scan(self.held.raw(), &mut self.seen) {
@@ -133,7 +144,7 @@ impl Client {
     /// The head of a request is there.
     fn begin(&mut self, head: &mut Head) {
         self.reading.clear();
-        self.seen = 0;
+        (self.seen, self.may_be_http2) = (0, false);
         let facts = head.facts();
         self.body = Body::of_request(facts.framing, Form::Chunked);
         let fields = head.fields();
@@ -267,6 +278,12 @@ impl Client {
             self.reading.set(patience);
         }
         self.reading.poll_passed(cx)
+    }
+
+    /// The stream, with what was read of it put back.
+    pub(super) fn into_http2(mut self) -> Stream {
+        self.stream.unread(self.held.into_rest());
+        self.stream
     }
 
     /// The stream, and what was read and not used.

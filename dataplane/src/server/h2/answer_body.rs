@@ -26,7 +26,7 @@ enum Kind {
     /// Made by Balancer.
     Own(&'static str),
     /// Streamed from a backend, while the rest of the request goes there.
-    Backend(Box<(Exchange, Http2Caller)>),
+    Backend(Box<Exchange>, Box<Http2Caller>),
 }
 
 impl HttpBody {
@@ -47,7 +47,7 @@ impl HttpBody {
                 exchange.finish();
                 Kind::Over
             }
-            AnswerBody::Backend(exchange) => Kind::Backend(Box::new((exchange, caller))),
+            AnswerBody::Backend(exchange) => Kind::Backend(exchange, Box::new(caller)),
             // HTTP/2 has no Upgrade: none was asked for.
             AnswerBody::Tunnel(_) => Kind::Over,
         };
@@ -56,8 +56,8 @@ impl HttpBody {
 
     /// The answer was read to its end.
     fn finish(&mut self) {
-        if let Kind::Backend(both) = std::mem::replace(&mut self.kind, Kind::Over) {
-            both.0.finish();
+        if let Kind::Backend(exchange, _) = std::mem::replace(&mut self.kind, Kind::Over) {
+            exchange.finish();
         }
     }
 }
@@ -77,9 +77,9 @@ impl Body for HttpBody {
                 this.kind = Kind::Over;
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            Kind::Backend(both) => (&mut both.0, &mut both.1),
+            Kind::Backend(exchange, caller) => (exchange, caller),
         };
-        exchange.poll_upload(cx, caller)?;
+        exchange.poll_upload(cx, &mut **caller)?;
         if exchange.ready().is_empty() && !exchange.is_over() {
             ready!(exchange.poll_part(cx))?;
         }
@@ -100,7 +100,7 @@ impl Body for HttpBody {
         match &self.kind {
             Kind::Over => true,
             Kind::Own(_) => false,
-            Kind::Backend(both) => both.0.is_over() && both.0.body().trailers().is_empty(),
+            Kind::Backend(exchange, _) => exchange.is_over() && exchange.body().trailers().is_empty(),
         }
     }
 
@@ -108,8 +108,8 @@ impl Body for HttpBody {
         match &self.kind {
             Kind::Over => SizeHint::with_exact(0),
             Kind::Own(text) => SizeHint::with_exact(text.len() as u64),
-            Kind::Backend(both) => {
-                let left = both.0.body().left().map(|left| left + both.0.ready().len() as u64);
+            Kind::Backend(exchange, _) => {
+                let left = exchange.body().left().map(|left| left + exchange.ready().len() as u64);
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
         }
@@ -119,7 +119,7 @@ impl Body for HttpBody {
 impl Drop for HttpBody {
     /// hyper does not ask for the end of a body that it knows to be over.
     fn drop(&mut self) {
-        if matches!(&self.kind, Kind::Backend(both) if both.0.is_over()) {
+        if matches!(&self.kind, Kind::Backend(exchange, _) if exchange.is_over()) {
             self.finish();
         }
     }

@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use http::{HeaderMap, Response, uri::Scheme as UriScheme};
+use http::{HeaderMap, Response, StatusCode, uri::Scheme as UriScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
@@ -183,6 +183,10 @@ impl Translated {
                 }
                 Stage::Answer(stream) => {
                     if let Poll::Ready(Some(interim)) = stream.poll_informational(cx) {
+                        if interim.status() == StatusCode::SWITCHING_PROTOCOLS {
+                            // HTTP/2 has no such thing, and a tunnel would be none (RFC 9113 section 8.6).
+                            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                        }
                         answer::write_interim(&mut self.out, &interim);
                         continue;
                     }
