@@ -38,7 +38,7 @@ fn ten_thousand_idle_connections_are_spread_evenly_and_cost_little() {
     }
     let per_connection = program.memory().saturating_sub(before) / clients.len() as u64;
     println!("{count} connections: {per_connection} bytes each, {:?} per thread", program.sockets_per_thread());
-    assert!(per_connection < 40 * 1024, "{per_connection} bytes per idle connection");
+    assert!(per_connection < 12 * 1024, "{per_connection} bytes per idle connection");
     // tokio registers its sockets with one epoll instance per thread, and with a copy of its descriptor.
     let spread: Vec<_> = program.sockets_per_thread().into_iter().filter(|sockets| *sockets > 10).collect();
     assert!(spread.iter().all(|sockets| sockets.abs_diff(clients.len() / 2) < 10 + count / 100), "{spread:?}");

@@ -1,6 +1,10 @@
 //! TLS on the proxy port.
 
-use std::{io::ErrorKind, path::Path, sync::Arc};
+use std::{
+    io::{ErrorKind, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use dataplane::server::{
     Announcers, ConnectionCaps, ServeOptions,
@@ -12,7 +16,10 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{backend, http2::handshake, plane::Plane};
@@ -105,6 +112,41 @@ async fn plain_http_on_a_tls_port_is_let_go() {
     assert!(
         matches!(&error, dataplane::server::tls::TlsError::Read { source, .. } if source.kind() == ErrorKind::NotFound)
     );
+}
+
+#[tokio::test]
+async fn bodies_pass_whole_both_ways_and_the_end_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = make(directory.path(), "a.test");
+    let tls = Some(Certificates::load(vec![files.clone()]).unwrap());
+    let (address, _) = backend::start(|request, stream| {
+        let body = request.split_once("\r\n\r\n").unwrap().1;
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).is_ok()
+    });
+    let plane = Plane::start_with(&[address], None, ServeOptions { tls, ..ServeOptions::default() });
+    let mut stream = connect(&plane, "a.test", &files, b"http/1.1").await.unwrap();
+    let body = "0123456789".repeat(100_000);
+    for length in [3, 10_000, body.len()] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), &body.as_bytes()[..length]].concat()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let mut echoed = vec![0; length];
+        stream.read_exact(&mut echoed).await.unwrap();
+        assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n") && echoed == body.as_bytes()[..length], "{length}");
+    }
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await.unwrap();
+    // An end that is not said would be an error here.
+    assert!(String::from_utf8(rest(&mut stream).await).unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+async fn rest(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    rest
 }
 
 #[tokio::test]
