@@ -44,13 +44,18 @@ impl DataPlaneArgs {
         control_plane: SocketAddr,
         token: Option<&Token>,
     ) -> Result<dataplane::Config, dataplane::ConfigError> {
+        let mut proxy = self.proxy.clone();
+        if proxy.replica_id.is_empty() && self.state_dir == "none" && listen.port() != 0 {
+            // The same after a restart: what it held then is not set aside for somebody who does not come back.
+            proxy.replica_id = format!("{}-{listen}", dataplane::hostname());
+        }
         dataplane::Config::try_from(dataplane::Args {
             control_planes: vec![format!("http://{control_plane}")],
             control_plane_tls: dataplane::ControlPlaneTlsArgs::default(),
             token: token.map(Token::reveal).unwrap_or_default().into(),
             listen: listen.to_string(),
             state_dir: self.state_dir.clone(),
-            proxy: self.proxy.clone(),
+            proxy,
             // Nobody listens there: metrics and health are on the control plane's port. Logging has started already.
             admin_listen: "127.0.0.1:0".into(),
             admin_token: String::new(),

@@ -18,6 +18,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use balancer_proto::lease_key;
 use http::HeaderName;
 use ipnet::IpNet;
 use xxhash_rust::xxh3::xxh3_64;
@@ -39,6 +40,16 @@ pub struct ClientRules {
     pub trusted_proxies: Vec<IpNet>,
     /// Prefix length by which IPv6 clients without a limit of their own share a bucket, 1 to 128.
     pub ipv6_prefix: u8,
+}
+
+impl Client {
+    /// The key by which data planes and the ledger speak of its bucket.
+    pub fn lease_key(&self) -> u64 {
+        match self.kind {
+            LimitKind::Client => lease_key::with_own_limit(self.stable_hash),
+            LimitKind::Default => lease_key::under_default_limit(self.stable_hash),
+        }
+    }
 }
 
 impl ClientRules {

@@ -8,6 +8,8 @@ mod pool_args;
 mod proxy_args;
 
 pub use args::{Args, Cli};
+pub use check::hostname;
+pub(crate) use check::made_up_replica_id;
 pub use control_plane_args::ControlPlaneTlsArgs;
 pub use edge_args::EdgeArgs;
 pub use pool_args::PoolArgs;
@@ -54,8 +56,8 @@ pub struct Config {
     pub threads: usize,
     /// Client buckets there is room for.
     pub max_clients: usize,
-    /// Names this data plane to the control plane; unique per running one.
-    pub replica_id: String,
+    /// Names this data plane to the control plane; unique per running one. `None`: as kept in `state_dir`, or a new one.
+    pub replica_id: Option<String>,
     /// Time-outs and switches of the request path.
     pub serve: ServeOptions,
     /// How log lines look.

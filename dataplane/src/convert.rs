@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use crate::{
     backend_tls::{BackendTls, server_name},
     client::ClientRules,
-    limit::Limit,
+    limit::{Limit, LimitScope},
     pool::{Health, Scheme, Strategy},
 };
 
@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) strategy: Strategy,
     pub(crate) client_rules: ClientRules,
     pub(crate) backend_tls: BackendTls,
+    pub(crate) limit_scope: LimitScope,
 }
 
 fn refuse<T>(reason: String) -> Result<T, Refusal> {
@@ -120,12 +121,21 @@ pub(crate) fn settings(wire: &wire::Settings) -> Result<Settings, Refusal> {
     };
     let Some(rules) = &wire.client else { return refuse("the settings lack the client rules".into()) };
     let (strategy, client_rules) = (strategy(wire)?, client_rules(rules)?);
-    Ok(Settings { default_limit, strategy, client_rules, backend_tls: backend_tls(wire.backend_tls.as_ref())? })
+    let (backend_tls, limit_scope) = (backend_tls(wire.backend_tls.as_ref())?, limit_scope(wire)?);
+    Ok(Settings { default_limit, strategy, client_rules, backend_tls, limit_scope })
 }
 
 fn backend_tls(wire: Option<&wire::BackendTls>) -> Result<BackendTls, Refusal> {
     let ca_pem = wire.map_or("", |tls| &tls.ca_pem);
     BackendTls::new(ca_pem).map_err(|fault| Refusal(format!("backend_tls.ca_pem: {fault}")))
+}
+
+fn limit_scope(wire: &wire::Settings) -> Result<LimitScope, Refusal> {
+    match wire::LimitScope::try_from(wire.limit_scope) {
+        Ok(wire::LimitScope::Global) => Ok(LimitScope::Global),
+        Ok(wire::LimitScope::Local | wire::LimitScope::Unspecified) => Ok(LimitScope::Local),
+        Err(_) => refuse(format!("limit_scope {} is unknown to this version", wire.limit_scope)),
+    }
 }
 
 fn strategy(wire: &wire::Settings) -> Result<Strategy, Refusal> {

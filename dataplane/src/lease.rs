@@ -32,6 +32,8 @@ use crate::{
 const IDLE_NS: u64 = 1_000_000_000;
 /// How long a request waits for the ledger before the standing share decides.
 pub const PATIENCE_NS: u64 = 20_000_000;
+/// Most asks, and most returns, of one request: their bytes are then far below what gRPC lets a message have.
+const MAX_PER_REQUEST: usize = 20_000;
 /// How long a client without tokens is refused at once while the ledger is silent.
 const SILENT_RETRY_NS: u64 = 100_000_000;
 /// What clocks may differ by over a lease, and more.
@@ -291,14 +293,28 @@ impl Lease {
         if self.asks.is_empty() && self.returns.is_empty() && !stream.is_due(now, self.renew_ns) {
             return None;
         }
-        let keys = std::mem::take(&mut self.asks);
+        let returns = self.next_returns();
+        // What went back before an ask is told before it.
+        let keys = if self.returns.is_empty() { self.next_asks() } else { BTreeSet::new() };
         let asks: Vec<Ask> =
             keys.into_iter().filter_map(|key| Some(self.records.get_mut(&key)?.ask(table, now))).collect();
         self.tallies.asks += asks.len() as u64;
-        self.tallies.returns += self.returns.len() as u64;
-        let returns = std::mem::take(&mut self.returns);
-        let (seq, acked) = self.stream.as_mut()?.send(now);
+        let told_all = self.asks.is_empty() && self.returns.is_empty();
+        let (seq, acked) = self.stream.as_mut()?.send(told_all, now);
         Some(Request { seq, acked, join: None, asks, returns, leaving: false })
+    }
+
+    fn next_asks(&mut self) -> BTreeSet<u64> {
+        let later = self.asks.iter().nth(MAX_PER_REQUEST).copied();
+        let later = later.map(|key| self.asks.split_off(&key)).unwrap_or_default();
+        std::mem::replace(&mut self.asks, later)
+    }
+
+    fn next_returns(&mut self) -> Vec<Return> {
+        let later = self.returns.split_off(self.returns.len().min(MAX_PER_REQUEST));
+        let returns = std::mem::replace(&mut self.returns, later);
+        self.tallies.returns += returns.len() as u64;
+        returns
     }
 
     /// A stream to a ledger begins; the first thing to say on it.
@@ -310,7 +326,7 @@ impl Lease {
         self.asks.clear();
         self.returns.clear();
         let mut stream = Stream::new(now);
-        let (seq, acked) = stream.send(now);
+        let (seq, acked) = stream.send(true, now);
         self.stream = Some(stream);
         let join = Join {
             replica_id: self.replica_id.clone(),
@@ -341,14 +357,34 @@ impl Lease {
         table.set_terms(Terms { alone_from: self.alone_from, ..table.terms() });
     }
 
-    /// Everything goes back: the last thing to say before the data plane stops. `None`: there is nobody to say it to.
-    pub fn leave(&mut self, table: &BucketTable, now: Nanos) -> Option<Request> {
-        self.stream.as_ref().filter(|stream| stream.welcome)?;
+    /// Everything goes back: the last things to say before the data plane stops. None: there is nobody to say them to.
+    pub fn leave(&mut self, table: &BucketTable, now: Nanos) -> Vec<Request> {
+        if !self.is_welcome() {
+            return Vec::new();
+        }
         let keys: Vec<u64> = self.records.keys().copied().collect();
         keys.into_iter().for_each(|key| self.give_back(key, table, now, |_| 0.0, true));
-        let (seq, acked) = self.stream.as_mut()?.send(now);
-        let returns = std::mem::take(&mut self.returns);
-        Some(Request { seq, acked, join: None, asks: Vec::new(), returns, leaving: true })
+        let mut requests = Vec::new();
+        while let Some(stream) = &mut self.stream {
+            let (seq, acked) = stream.send(true, now);
+            let returns = self.next_returns();
+            let leaving = self.returns.is_empty();
+            requests.push(Request { seq, acked, join: None, asks: Vec::new(), returns, leaving });
+            if leaving {
+                break;
+            }
+        }
+        requests
+    }
+
+    /// Limits count for this data plane alone from now on: nothing that is here of clients means anything any more.
+    pub fn abandon(self, table: &BucketTable) {
+        self.records.values().filter_map(Record::place).for_each(|place| table.release(place.bucket, place.kind));
+    }
+
+    /// When there is something to look at.
+    pub fn due_at(&self) -> Option<Nanos> {
+        self.due.peek().map(|Reverse((at, _))| *at)
     }
 
     fn welcomed(&mut self, welcome: Welcome, now: Nanos) {

@@ -15,6 +15,7 @@ pub mod fuzzing;
 pub mod http1;
 pub mod http2;
 pub mod lease;
+mod leasing;
 pub mod limit;
 pub mod limiter;
 pub mod limits;
@@ -33,8 +34,9 @@ mod sync;
 pub mod traffic;
 mod upstream;
 
-pub use config::{Args, Cli, Config, ConfigError, ControlPlaneTlsArgs, EdgeArgs, PoolArgs, ProxyArgs, Secret};
+pub use config::{Args, Cli, Config, ConfigError, ControlPlaneTlsArgs, EdgeArgs, PoolArgs, ProxyArgs, Secret, hostname};
 pub use convert::Refusal;
+pub use leasing::{LeaseDesk, SharedClient};
 pub use run::{Error, Listeners, run, start};
 pub use shared::Shared;
 pub use state_file::StateDirError;

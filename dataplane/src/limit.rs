@@ -7,6 +7,16 @@ pub struct Limit {
     rate_per_sec: f64,
 }
 
+/// For whom a limit counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitScope {
+    /// For this data plane alone.
+    #[default]
+    Local,
+    /// For all data planes together.
+    Global,
+}
+
 /// Numbers that make no bucket.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error("capacity {capacity} must be finite and at least 1, rate_per_sec {rate_per_sec} finite and at least 0")]

@@ -2,6 +2,7 @@
 
 mod backends;
 mod histogram;
+mod lease;
 mod page;
 mod requests;
 mod scrape;
@@ -9,6 +10,7 @@ mod striped;
 mod sync;
 
 pub use histogram::DurationHistogram;
+pub use lease::LeaseMetrics;
 pub use requests::{OwnAnswer, RequestMetrics};
 pub use striped::Striped;
 pub use sync::{StateFileMetrics, SyncMetrics};
@@ -24,6 +26,8 @@ pub struct Metrics {
     pub connections: ConnectionMetrics,
     /// The stream to the control plane.
     pub sync: SyncMetrics,
+    /// Tokens that data planes share.
+    pub lease: LeaseMetrics,
     /// The saved snapshot.
     pub state_file: StateFileMetrics,
 }

@@ -7,6 +7,7 @@ mod choose;
 mod completion;
 mod exchange;
 mod forward;
+mod gate;
 mod grpc;
 mod headers;
 mod max_forwards;
@@ -132,8 +133,10 @@ impl Proxy {
         let client =
             client::identify(&snapshot.client_rules, &snapshot.limits, snapshot.default_limit, head, self.peer);
         completion.client(client.address);
-        let decision =
-            client.limit.map(|limit| self.worker.shared.buckets.take(client.key, &limit, client.kind, started));
+        let decision = match client.limit {
+            Some(limit) => Some(self.decide(snapshot, &client, limit, started).await),
+            None => None,
+        };
         let mut answer = match &decision {
             Some(refused) if !refused.admitted => self.refuse_over_limit(head, &client, refused),
             _ => match max_forwards::count_down(head) {

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin::{self, Admin, Patience},
-    config::Config,
-    server,
+    config::{Config, made_up_replica_id},
+    leasing, server,
     shared::Shared,
     signals::shutdown_signal,
     snapshot::Snapshot,
-    state_file::{StateDir, StateDirError, keep_saved},
+    state_file::{Identity, StateDir, StateDirError, keep_saved},
     sync::{self, Holder, SyncOptions},
 };
 
@@ -102,18 +102,20 @@ pub async fn run(
     let _stop_all = drained.clone().drop_guard();
     let (saves, latest) = watch::channel(None);
     let mut holder = Holder::new(Arc::clone(&shared), saves);
-    let saver = restore(&config, &shared, &mut holder, latest)?;
+    let (identity, saver) = restore(&config, &shared, &mut holder, latest)?;
     if let Some(listener) = listeners.admin {
         start_admin(&config, &shared, registry, listener, drained.clone())?;
     }
-    let synced = start_sync(&config, holder, drained.clone())?;
+    let options = sync_options(&config, &identity);
+    let leased = start_lease(options.clone(), &shared, identity, drained.clone())?;
+    let synced = start_sync(options, holder, drained.clone())?;
     announce("proxy", listeners.proxy.first());
     mark_draining(Arc::clone(&shared), shutdown.clone());
     tokio::spawn(server::tls::keep_fresh(config.serve.tls.clone(), drained.clone()));
     let served = server::serve(shared, config.serve.clone(), listeners.proxy, shutdown).await;
     drained.cancel();
     // The thread holds the sender: only after it is gone has the saver everything. Both end by themselves.
-    let _ = synced.await;
+    let _ = tokio::join!(synced, leased);
     if let Some(saver) = saver {
         let _ = saver.await;
     }
@@ -125,11 +127,14 @@ fn restore(
     shared: &Arc<Shared>,
     holder: &mut Holder,
     latest: watch::Receiver<Option<Arc<Snapshot>>>,
-) -> Result<Option<JoinHandle<()>>, Error> {
-    let Some(path) = &config.state_dir else { return Ok(None) };
+) -> Result<(Identity, Option<JoinHandle<()>>), Error> {
+    let Some(path) = &config.state_dir else {
+        return Ok((Identity::new(config.replica_id.clone().unwrap_or_else(made_up_replica_id)), None));
+    };
     let directory = StateDir::open(path)?;
     directory.restore(holder);
-    Ok(Some(tokio::spawn(keep_saved(directory, Arc::clone(shared), latest))))
+    let identity = directory.identity(config.replica_id.as_deref());
+    Ok((identity, Some(tokio::spawn(keep_saved(directory, Arc::clone(shared), latest)))))
 }
 
 fn start_admin(
@@ -153,22 +158,44 @@ fn start_admin(
     Ok(())
 }
 
-/// The stream has a thread of its own: taking in a million limits must not hold up anything else.
-fn start_sync(config: &Config, holder: Holder, stop: CancellationToken) -> Result<oneshot::Receiver<()>, Error> {
-    let options = SyncOptions {
+fn sync_options(config: &Config, identity: &Identity) -> SyncOptions {
+    SyncOptions {
         control_planes: config.control_planes.clone(),
         token: config.token.clone(),
         tls: config.control_plane_tls.clone(),
-        replica_id: config.replica_id.clone(),
-    };
+        replica_id: identity.replica_id().into(),
+    }
+}
+
+/// The stream has a thread of its own: taking in a million limits must not hold up anything else.
+fn start_sync(options: SyncOptions, holder: Holder, stop: CancellationToken) -> Result<oneshot::Receiver<()>, Error> {
+    on_thread("sync", move || sync::run(options, holder, stop))
+}
+
+/// So has the lease: requests wait for it.
+fn start_lease(
+    options: SyncOptions,
+    shared: &Arc<Shared>,
+    identity: Identity,
+    stop: CancellationToken,
+) -> Result<oneshot::Receiver<()>, Error> {
+    let shared = Arc::clone(shared);
+    on_thread("lease", move || leasing::run(options, shared, identity, stop))
+}
+
+/// Does something on a thread of its own; resolves when that ends.
+fn on_thread<F: Future<Output = ()>>(
+    name: &str,
+    task: impl FnOnce() -> F + Send + 'static,
+) -> Result<oneshot::Receiver<()>, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Serve)?;
     let (done, ended) = oneshot::channel();
     let work = move || {
-        runtime.block_on(sync::run(options, holder, stop));
+        runtime.block_on(task());
         // Nobody waits any more only when `run` itself was dropped.
         let _ = done.send(());
     };
-    thread::Builder::new().name("sync".into()).spawn(work).map_err(Error::Serve)?;
+    thread::Builder::new().name(name.into()).spawn(work).map_err(Error::Serve)?;
     Ok(ended)
 }
 

@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use prometheus_client::registry::Registry;
 
 use crate::{
+    leasing::LeaseDesk,
     limiter::BucketTable,
     metrics::{Metrics, Scrape},
     pool::Queue,
@@ -21,6 +22,8 @@ pub struct Shared {
     pub snapshot: ArcSwapOption<Snapshot>,
     /// Tokens of every client, whatever snapshot holds.
     pub buckets: BucketTable,
+    /// Tokens that are shared with other data planes.
+    pub leases: LeaseDesk,
     /// Requests that wait for a backend with room.
     pub queue: Arc<Queue>,
     /// All counters.
@@ -34,6 +37,7 @@ impl Shared {
         let shared = Arc::new(Self {
             snapshot: ArcSwapOption::empty(),
             buckets: BucketTable::new(max_clients),
+            leases: LeaseDesk::default(),
             queue: Arc::default(),
             metrics: Metrics::default(),
             draining: AtomicBool::new(false),
@@ -52,6 +56,9 @@ impl Shared {
         if self.draining.load(Relaxed) {
             return Some("shutting down");
         }
-        self.snapshot.load().is_none().then_some("no snapshot yet: waiting for the control plane")
+        if self.snapshot.load().is_none() {
+            return Some("no snapshot yet: waiting for the control plane");
+        }
+        (!self.leases.is_settled()).then_some("no lease yet: waiting for the control plane that keeps the ledger")
     }
 }

@@ -1,6 +1,13 @@
 //! What one request needs to know, immutable and behind one pointer.
 
-use crate::{backend_tls::BackendTls, client::ClientRules, clock::Nanos, limit::Limit, limits::Limits, pool::Pool};
+use crate::{
+    backend_tls::BackendTls,
+    client::ClientRules,
+    clock::Nanos,
+    limit::{Limit, LimitScope},
+    limits::Limits,
+    pool::Pool,
+};
 
 /// The configuration at one revision, with backend health as last heard. Never changed: a successor replaces it.
 #[derive(Clone)]
@@ -15,6 +22,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// What holds for a client without a limit of its own; `None`: unlimited.
     pub default_limit: Option<Limit>,
+    /// For whom limits count.
+    pub limit_scope: LimitScope,
     /// How a request's client is found.
     pub client_rules: ClientRules,
     /// How backends with `https://` are spoken to.

@@ -1,8 +1,10 @@
 //! The last good configuration on disk, so that a data plane started without a control plane serves at once.
 
 mod format;
+mod identity;
 mod saver;
 
+pub(crate) use identity::Identity;
 pub(crate) use saver::keep_saved;
 
 use std::{
@@ -10,9 +12,11 @@ use std::{
     io::{self, BufWriter, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
+    config::made_up_replica_id,
     snapshot::Snapshot,
     sync::{Holder, Step},
 };
@@ -41,7 +45,7 @@ pub enum StateDirError {
 pub(crate) struct StateDir {
     path: PathBuf,
     /// Locked while open: the kernel lets go of it however the process ends.
-    _lock: File,
+    lock: Arc<File>,
 }
 
 impl StateDir {
@@ -52,7 +56,7 @@ impl StateDir {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = File::options().create(true).append(true).open(path.join(LOCK)).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.into(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.into(), lock: Arc::new(lock) }),
             Err(TryLockError::WouldBlock) => Err(StateDirError::InUse(path.into())),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
@@ -72,6 +76,11 @@ impl StateDir {
             Ok(None) => tracing::info!(file = %path.display(), "no saved snapshot; waiting for the control plane"),
             Err(error) => tracing::warn!(file = %path.display(), "saved snapshot ignored: {error}"),
         }
+    }
+
+    /// Who this data plane is: `replica_id` if that is given, else as last time.
+    pub(crate) fn identity(&self, replica_id: Option<&str>) -> Identity {
+        Identity::restore(self, replica_id, made_up_replica_id)
     }
 
     fn load(&self) -> Result<Option<Step>, format::Unreadable> {

@@ -11,6 +11,8 @@ mod session;
 mod step;
 mod tls;
 
+pub(crate) use backoff::Backoff;
+pub(crate) use connect::{Lost, dial};
 pub(crate) use holder::Holder;
 pub(crate) use step::{Seal, Staging, Step};
 pub use tls::{ControlPlaneTls, Identity, TlsFault};
@@ -22,9 +24,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Secret;
-use backoff::Backoff;
-use connect::Lost;
 
+/// Attempts are at most this far apart.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A stream that stood this long was a good one: the next attempt comes quickly again.
 const GOOD_STREAM: Duration = Duration::from_secs(5);
 
@@ -41,7 +43,7 @@ pub(crate) struct SyncOptions {
 
 /// Returns when shut down, and then only.
 pub(crate) async fn run(options: SyncOptions, mut holder: Holder, shutdown: CancellationToken) {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::up_to(LONGEST_PAUSE);
     for control_plane in options.control_planes.iter().cycle() {
         let begun = Instant::now();
         let Err(lost) = session::run(control_plane, &options, &mut holder, &shutdown).await else { return };

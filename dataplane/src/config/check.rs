@@ -119,16 +119,21 @@ pub(super) fn choice<T: Copy>(flag: &str, text: &str, choices: &[(&str, T)]) -> 
     })
 }
 
-fn replica_id(text: &str) -> Result<String, ConfigError> {
+fn replica_id(text: &str) -> Result<Option<String>, ConfigError> {
     if text.is_empty() {
-        let host = hostname();
-        return Ok(format!("{host}-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+        return Ok(None);
     }
     let printable = text.len() <= 256 && !text.chars().any(char::is_control);
-    if printable { Ok(text.into()) } else { Err(error("replica-id", text, "1 to 256 bytes of printable text")) }
+    if printable { Ok(Some(text.into())) } else { Err(error("replica-id", text, "1 to 256 bytes of printable text")) }
 }
 
-fn hostname() -> String {
+/// A name that no other data plane has.
+pub(crate) fn made_up_replica_id() -> String {
+    format!("{}-{}-{:08x}", hostname(), std::process::id(), fastrand::u32(..))
+}
+
+/// What this machine is called.
+pub fn hostname() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = kernel.trim();
     if name.is_empty() { "dataplane".into() } else { name.into() }

@@ -22,9 +22,13 @@ pub struct ProxyArgs {
     #[arg(long, env = "BALANCER_MAX_CLIENTS", value_name = "N", default_value = "1000000")]
     pub max_clients: String,
 
-    /// Name of this data plane, unique among those running [default: HOSTNAME-PID-RANDOM]
+    /// Name of this data plane, unique among those running [default: HOSTNAME-PID-RANDOM, the same again with the same state directory]
     #[arg(long, env = "BALANCER_REPLICA_ID", value_name = "NAME", default_value = "", hide_default_value = true)]
     pub replica_id: String,
+
+    /// Milliseconds that a client's first request here may wait for its tokens to come from the control plane
+    #[arg(long, env = "BALANCER_LEASE_WAIT_MS", value_name = "MS", default_value = "20")]
+    pub lease_wait_ms: String,
 
     /// One log line per request: on or off
     #[arg(long, env = "BALANCER_ACCESS_LOG", value_name = "on|off", default_value = "off")]
@@ -101,6 +105,7 @@ impl ProxyArgs {
             access_log: choice("access-log", &self.access_log, &[("on", true), ("off", false)])?,
             pool: self.pool.rules()?,
             queue_timeout: self.pool.queue_timeout()?,
+            lease_wait: millis("lease-wait-ms", &self.lease_wait_ms)?,
             ..ProxyOptions::default()
         };
         let grace = Duration::from_secs(number("grace-secs", &self.grace_secs, 0, MAX_GRACE_SECS)?);

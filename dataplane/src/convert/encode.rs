@@ -2,7 +2,13 @@
 
 use balancer_proto::v1 as wire;
 
-use crate::{client::ClientRules, limit::Limit, pool::Backend, pool::Strategy, snapshot::Snapshot};
+use crate::{
+    client::ClientRules,
+    limit::{Limit, LimitScope},
+    pool::Backend,
+    pool::Strategy,
+    snapshot::Snapshot,
+};
 
 pub(crate) fn encode_limit(client_id: &str, limit: Limit) -> wire::Limit {
     wire::Limit {
@@ -33,7 +39,14 @@ pub(crate) fn encode_settings(snapshot: &Snapshot) -> wire::Settings {
         strategy: encode_strategy(snapshot.pool.strategy()).into(),
         client: Some(encode_client_rules(&snapshot.client_rules)),
         backend_tls: encode_backend_tls(snapshot.backend_tls.ca_pem()),
-        ..Default::default()
+        limit_scope: encode_limit_scope(snapshot.limit_scope).into(),
+    }
+}
+
+fn encode_limit_scope(scope: LimitScope) -> wire::LimitScope {
+    match scope {
+        LimitScope::Local => wire::LimitScope::Local,
+        LimitScope::Global => wire::LimitScope::Global,
     }
 }
 

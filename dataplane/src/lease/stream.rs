@@ -15,6 +15,7 @@ pub(super) struct Stream {
     sent_seq: u64,
     last_sent: Nanos,
     heard_seq: u64,
+    acked: u64,
     heard: Nanos,
     /// When the requests were sent that have not been echoed.
     sent: VecDeque<(u64, Nanos)>,
@@ -29,6 +30,7 @@ impl Stream {
             sent_seq: 0,
             last_sent: now,
             heard_seq: 0,
+            acked: 0,
             heard: now,
             sent: VecDeque::new(),
         }
@@ -39,12 +41,16 @@ impl Stream {
         self.owes_ack || now.since(self.last_sent) >= renew_ns
     }
 
-    /// Number of a request sent now, and of the newest response applied.
-    pub(super) fn send(&mut self, now: Nanos) -> (u64, u64) {
+    /// Number of a request sent now, and of the newest response applied that it may acknowledge: that is said when
+    /// everything is told that was done before.
+    pub(super) fn send(&mut self, told_all: bool, now: Nanos) -> (u64, u64) {
         self.sent_seq += 1;
-        (self.last_sent, self.owes_ack) = (now, false);
+        self.last_sent = now;
+        if told_all {
+            (self.acked, self.owes_ack) = (self.heard_seq, false);
+        }
         self.sent.push_back((self.sent_seq, now));
-        (self.sent_seq, self.heard_seq)
+        (self.sent_seq, self.acked)
     }
 
     /// A response came; false: it is not the one that was due.

@@ -73,12 +73,15 @@ impl BucketTable {
         now: Nanos,
         is_marked: impl Fn() -> bool,
     ) -> Taken {
-        let (group, name, terms) = (self.group(key), Name::new(key, kind), self.terms());
-        let known = || group.find(name).and_then(|slot| slot.take_shared(name, limit, &terms, now));
-        if let Some(taken) = known() {
+        let (group, name) = (self.group(key), Name::new(key, kind));
+        let known = |terms: &Terms| group.find(name).and_then(|slot| slot.take_shared(name, limit, terms, now));
+        if let Some(taken) = known(&self.terms()) {
             return taken;
         }
-        let share = if is_marked() { 0.0 } else { limit.capacity() * terms.share };
+        let is_marked = is_marked();
+        // After the question: who asks may hold off changes of both from then on.
+        let terms = self.terms();
+        let share = if is_marked { 0.0 } else { limit.capacity() * terms.share };
         let first = Level { tokens: share, at: now, mode: Mode::Asked };
         let (before, _, place) = group.change(name, limit, now, |before| match before {
             // Another thread was faster.
@@ -89,7 +92,7 @@ impl BucketTable {
         let is_first = before.is_none_or(|level| matches!(level.mode, Mode::Local | Mode::Free));
         // With the ledger silent the standing share decides at once; it hears of it when it is back.
         let decision = Level { tokens: 0.0, ..first }.decision(false, limit, now);
-        let taken = known().unwrap_or(Taken { decision, need: Need::Wait });
+        let taken = known(&terms).unwrap_or(Taken { decision, need: Need::Wait });
         if is_first { Taken { need: Need::First(share), ..taken } } else { taken }
     }
 

@@ -7,6 +7,8 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
+use super::DurationHistogram;
+
 /// The metrics page being written.
 pub(super) struct Page<'a>(DescriptorEncoder<'a>);
 
@@ -20,6 +22,9 @@ pub(super) trait Sample {
 /// Of a counter.
 pub(super) struct Count(pub(super) u64);
 
+/// Of a counter that is not whole.
+pub(super) struct Amount(pub(super) f64);
+
 /// Of a gauge.
 pub(super) struct Level(pub(super) f64);
 
@@ -28,6 +33,14 @@ impl Sample for Count {
 
     fn write(self, mut encoder: MetricEncoder) -> fmt::Result {
         encoder.encode_counter::<[(&str, &str); 0], u64, u64>(&self.0, None)
+    }
+}
+
+impl Sample for Amount {
+    const KIND: MetricType = MetricType::Counter;
+
+    fn write(self, mut encoder: MetricEncoder) -> fmt::Result {
+        encoder.encode_counter::<[(&str, &str); 0], f64, u64>(&self.0, None)
     }
 }
 
@@ -55,6 +68,20 @@ impl<'a> Page<'a> {
 
     pub(super) fn counter(&mut self, name: &'static str, help: &str, value: u64) -> fmt::Result {
         Count(value).write(self.metric(name, help, Count::KIND)?)
+    }
+
+    pub(super) fn amount(&mut self, name: &'static str, help: &str, value: f64) -> fmt::Result {
+        Amount(value).write(self.metric(name, help, Amount::KIND)?)
+    }
+
+    pub(super) fn histogram(&mut self, name: &'static str, help: &str, histogram: &DurationHistogram) -> fmt::Result {
+        let recorded = histogram.recorded();
+        self.metric(name, help, MetricType::Histogram)?.encode_histogram::<[(&str, &str); 0]>(
+            recorded.sum_seconds,
+            recorded.count,
+            &recorded.buckets,
+            None,
+        )
     }
 
     pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: f64) -> fmt::Result {

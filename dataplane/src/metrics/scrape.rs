@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use super::{OwnAnswer, RefusedConnection, backends::backends, page::Page};
 use crate::{
@@ -39,6 +39,7 @@ impl Collector for Scrape {
         requests(&mut page, &shared)?;
         connections(&mut page, &shared)?;
         buckets(&mut page, &shared)?;
+        lease(&mut page, &shared)?;
         sync(&mut page, &shared)?;
         match &*shared.snapshot.load() {
             Some(held) => snapshot(&mut page, held),
@@ -68,9 +69,27 @@ fn requests(page: &mut Page, shared: &Shared) -> fmt::Result {
     page.counter("retries", "Tries of a request beyond its first", metrics.retries_total())?;
     page.gauge("queue_waiting", "Requests waiting for a backend with room", shared.queue.waiting() as f64)?;
     page.counter("queue_waited", "Requests that had to wait for a backend with room", shared.queue.waited_total())?;
-    let latency = metrics.latency().recorded();
-    page.metric("request_duration_seconds", "From a request's head to its answer's head", MetricType::Histogram)?
-        .encode_histogram::<[(&str, &str); 0]>(latency.sum_seconds, latency.count, &latency.buckets, None)
+    page.histogram("request_duration_seconds", "From a request's head to its answer's head", metrics.latency())
+}
+
+fn lease(page: &mut Page, shared: &Shared) -> fmt::Result {
+    let (lease, tallies) = (&shared.metrics.lease, shared.metrics.lease.tallies());
+    let valid = shared.buckets.terms().are_valid(clock::now());
+    page.counter("lease_asks", "Times the ledger was asked for a client's tokens", tallies.asks)?;
+    page.counter("lease_grants", "Grants of tokens received", tallies.grants)?;
+    page.counter("lease_refusals", "Answers that there are none for now", tallies.refusals)?;
+    page.counter("lease_recalls", "Clients whose tokens other data planes wanted too", tallies.recalls)?;
+    page.counter("lease_returns", "Times tokens were given back", tallies.returns)?;
+    page.histogram("lease_wait_seconds", "Waits of requests for tokens, of those that waited", lease.waits())?;
+    page.gauge("lease_clients", "Clients that are known to be in use somewhere", lease.clients() as f64)?;
+    page.gauge("lease_whole", "Clients whose whole bucket is held here", lease.whole() as f64)?;
+    page.gauge("lease_valid", "1 while the ledger's word holds", f64::from(valid))?;
+    page.gauge("lease_epoch", "Epoch of the ledger last spoken to", lease.epoch() as f64)?;
+    page.amount(
+        "lease_alone_seconds",
+        "Time without a ledger, in which the standing share decides",
+        lease.alone_seconds(),
+    )
 }
 
 fn connections(page: &mut Page, shared: &Shared) -> fmt::Result {

@@ -29,6 +29,8 @@ pub struct ProxyOptions {
     pub pool: PoolRules,
     /// How long a request may wait for a backend with room, where `pool` bounds that.
     pub queue_timeout: Duration,
+    /// How long a request waits for the ledger before the standing share decides.
+    pub lease_wait: Duration,
     /// One log line per request.
     pub access_log: bool,
 }
@@ -47,6 +49,7 @@ impl Default for ProxyOptions {
             upstream_idle_max: 128,
             pool: PoolRules::default(),
             queue_timeout: Duration::from_secs(1),
+            lease_wait: Duration::from_millis(20),
             access_log: false,
         }
     }

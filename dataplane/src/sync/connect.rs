@@ -7,9 +7,9 @@ use http::Uri;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Code, Request, Status, Streaming,
+    Code, Request, Response, Status, Streaming,
     metadata::{AsciiMetadataValue, MetadataValue},
-    transport::Endpoint,
+    transport::{Channel, Endpoint},
 };
 
 use super::{
@@ -17,6 +17,8 @@ use super::{
     tls::{TlsFault, innermost},
 };
 use crate::config::Secret;
+
+type Client = DataPlaneServiceClient<Channel>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// From the connection's begin to the control plane's first answer.
@@ -27,7 +29,7 @@ const WINDOW_BYTES: u32 = 4 << 20;
 
 /// Why there is no stream any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
+pub(crate) enum Lost {
     #[error("cannot connect: {}", innermost(.0))]
     Connect(#[from] tonic::transport::Error),
     #[error("no answer within {} s", OPEN_TIMEOUT.as_secs())]
@@ -64,28 +66,29 @@ pub(super) async fn open(
     options: &SyncOptions,
     outgoing: ReceiverStream<SyncRequest>,
 ) -> Result<Streaming<SyncResponse>, Lost> {
+    dial(control_plane, options, outgoing, async |mut client, request| client.sync(request).await).await
+}
+
+/// Connects and makes one call of a stream.
+pub(crate) async fn dial<Up, Down>(
+    control_plane: &Uri,
+    options: &SyncOptions,
+    outgoing: Up,
+    call: impl AsyncFnOnce(Client, Request<Up>) -> Result<Response<Streaming<Down>>, Status>,
+) -> Result<Streaming<Down>, Lost> {
     let mut request = Request::new(outgoing);
     if let Some(bearer) = options.token.as_ref().and_then(bearer) {
         request.metadata_mut().insert("authorization", bearer);
     }
-    let endpoint = match control_plane.scheme_str() {
-        Some("https") => options.tls.secure(endpoint(control_plane))?,
-        _ => endpoint(control_plane),
+    let encrypted = control_plane.scheme_str() == Some("https");
+    let endpoint = endpoint(control_plane);
+    let endpoint = if encrypted { options.tls.secure(endpoint)? } else { endpoint };
+    let opened = async {
+        let client = Client::new(endpoint.connect().await?).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let refused = |status| if encrypted && broken(&status) { Lost::Dropped(status) } else { status.into() };
+        Ok(call(client, request).await.map_err(refused)?.into_inner())
     };
-    timeout(OPEN_TIMEOUT, call(&endpoint, request)).await.map_err(|_| Lost::NoAnswer)?
-}
-
-async fn call(
-    endpoint: &Endpoint,
-    request: Request<ReceiverStream<SyncRequest>>,
-) -> Result<Streaming<SyncResponse>, Lost> {
-    let channel = endpoint.connect().await?;
-    let mut client = DataPlaneServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let encrypted = endpoint.uri().scheme_str() == Some("https");
-    let opened = client.sync(request).await;
-    Ok(opened
-        .map_err(|status| if encrypted && broken(&status) { Lost::Dropped(status) } else { status.into() })?
-        .into_inner())
+    timeout(OPEN_TIMEOUT, opened).await.map_err(|_| Lost::NoAnswer)?
 }
 
 /// Whether the transport made the status up, since no answer came.

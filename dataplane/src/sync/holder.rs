@@ -95,6 +95,7 @@ impl Holder {
             config_tag: step.config_tag,
             limits: step.limits,
             default_limit: settings.default_limit,
+            limit_scope: settings.limit_scope,
             client_rules: settings.client_rules,
             backend_tls: settings.backend_tls,
             pool: Pool::new(settings.strategy, backends, pool_before),
@@ -174,6 +175,7 @@ impl Holder {
     }
 
     fn swap(&mut self, after: Arc<Snapshot>, full: bool) {
+        self.shared.leases.set_scope(after.limit_scope);
         let before = self.shared.snapshot.swap(Some(after));
         // A snapshot replaced by a change shares almost everything with its successor and frees little.
         self.retired.extend(before.filter(|_| full));
@@ -192,6 +194,7 @@ fn settings_of(snapshot: &Snapshot) -> Settings {
         strategy: snapshot.pool.strategy(),
         client_rules: snapshot.client_rules.clone(),
         backend_tls: snapshot.backend_tls.clone(),
+        limit_scope: snapshot.limit_scope,
     }
 }
 

@@ -116,7 +116,8 @@ impl Replica {
     }
 
     pub(crate) fn leave(&mut self, now_ns: u64) -> Option<LeaseRequest> {
-        Some(self.lease.leave(&self.table, self.now(now_ns))?.into())
+        // There are too few clients for more than one.
+        Some(self.lease.leave(&self.table, self.now(now_ns)).pop()?.into())
     }
 
     pub(crate) fn disconnected(&mut self, now_ns: u64) {

@@ -25,6 +25,7 @@ mod bad_backends;
 mod bad_input;
 mod disk_full;
 mod durability;
+mod global_limits;
 mod grpc;
 mod health;
 mod import;

@@ -1,0 +1,194 @@
+//! What the request path and the lease's thread share.
+
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use tokio::sync::{futures::Notified, mpsc, watch};
+
+use super::bells::Bells;
+use crate::{
+    clock::{self, Nanos},
+    lease::{MarkBits, Signal, message::LeaseClient},
+    limit::{Limit, LimitScope},
+    limiter::{BucketTable, LimitKind, Need, Taken},
+};
+
+/// For how long a data plane without a lease is not ready for that reason.
+const SETTLE_WITHIN: Nanos = Nanos(3 * Nanos::SECOND.0);
+
+/// A client whose limit counts for all data planes together.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedClient {
+    /// Key of its bucket in this process.
+    pub bucket: u64,
+    /// Whose limit it is.
+    pub kind: LimitKind,
+    /// The limit.
+    pub limit: Limit,
+    /// Key by which data planes and the ledger speak of its bucket.
+    pub lease_key: u64,
+    /// Configuration revision the limit is from.
+    pub revision: u64,
+}
+
+/// Signals of request threads, for the one who has the lease.
+pub(super) type Inbox = mpsc::UnboundedReceiver<Signal>;
+
+/// Where request threads take shared tokens, and ask for more.
+#[derive(Debug)]
+pub struct LeaseDesk {
+    signals: mpsc::UnboundedSender<Signal>,
+    inbox: Mutex<Option<Inbox>>,
+    marks: Arc<MarkBits>,
+    bells: Bells,
+    /// Held (with others) by a request thread from before it asks whether a client is free until it has told what it did
+    /// about that. Who acknowledges to the ledger what is free takes it (alone) before: then there is nothing untold that
+    /// was done without the knowledge.
+    telling: RwLock<()>,
+    scope: watch::Sender<LimitScope>,
+    settled: AtomicBool,
+    settled_by: AtomicU64,
+}
+
+impl Default for LeaseDesk {
+    fn default() -> Self {
+        let (signals, inbox) = mpsc::unbounded_channel();
+        Self {
+            signals,
+            inbox: Mutex::new(Some(inbox)),
+            marks: Arc::default(),
+            bells: Bells::default(),
+            telling: RwLock::default(),
+            scope: watch::Sender::new(LimitScope::Local),
+            settled: AtomicBool::new(false),
+            settled_by: AtomicU64::new(0),
+        }
+    }
+}
+
+impl LeaseDesk {
+    /// Takes one token from a client's shared bucket, and says what the lease must hear. Locks and allocates only for a
+    /// client that is new here.
+    pub fn take(&self, buckets: &BucketTable, client: &SharedClient, now: Nanos) -> Taken {
+        let telling = Cell::new(None);
+        let is_marked = || {
+            telling.set(Some(self.telling.read().unwrap_or_else(PoisonError::into_inner)));
+            self.marks.contains(client.lease_key)
+        };
+        let taken = buckets.take_shared(client.bucket, &client.limit, client.kind, now, is_marked);
+        match taken.need {
+            Need::First(tokens) => self.signal(client, Some(tokens)),
+            Need::Ask | Need::AskAndWait => self.signal(client, None),
+            Need::Nothing | Need::Wait => {}
+        }
+        drop(telling);
+        taken
+    }
+
+    fn signal(&self, client: &SharedClient, first: Option<f64>) {
+        let SharedClient { bucket, kind, limit, lease_key: key, revision } = *client;
+        let signal = Signal { client: LeaseClient { key, limit, revision }, bucket, kind, first };
+        // Nobody hears it any more only while the process ends.
+        let _ = self.signals.send(signal);
+    }
+
+    /// Resolves when there is news of a client, after it was first polled or enabled.
+    pub(crate) fn news_of(&self, client: &SharedClient) -> Notified<'_> {
+        self.bells.hear(client.lease_key)
+    }
+
+    /// For whom limits count from now on. To be said before a snapshot with that scope is published.
+    pub(crate) fn set_scope(&self, scope: LimitScope) {
+        self.scope.send_if_modified(|before| {
+            let changed = *before != scope;
+            if changed {
+                self.settled_by.store(clock::now().plus(SETTLE_WITHIN.0).0, Relaxed);
+                *before = scope;
+            }
+            changed
+        });
+    }
+
+    /// Whether what was asked for can be decided: there is a lease, or it is known that there is none to be had.
+    pub(crate) fn is_settled(&self) -> bool {
+        *self.scope.borrow() == LimitScope::Local
+            || self.settled.load(Relaxed)
+            || clock::now().0 >= self.settled_by.load(Relaxed)
+    }
+
+    pub(super) fn settle(&self) {
+        self.settled.store(true, Relaxed);
+    }
+
+    pub(super) fn scope(&self) -> watch::Receiver<LimitScope> {
+        self.scope.subscribe()
+    }
+
+    pub(super) fn marks(&self) -> Arc<MarkBits> {
+        self.marks.clone()
+    }
+
+    /// The signals; `None`: somebody has them.
+    pub(super) fn take_inbox(&self) -> Option<Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits until whoever has acted on older marks and terms has told so.
+    pub(super) fn await_telling(&self) {
+        drop(self.telling.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn ring(&self, keys: impl IntoIterator<Item = u64>) {
+        self.bells.ring(keys);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(lease_key: u64) -> SharedClient {
+        let limit = Limit::new(3.0, 0.0).unwrap();
+        SharedClient { bucket: lease_key, kind: LimitKind::Client, limit, lease_key, revision: 1 }
+    }
+
+    #[test]
+    fn each_new_client_is_told_of_once() {
+        let (desk, buckets) = (LeaseDesk::default(), BucketTable::new(64));
+        let mut inbox = desk.take_inbox().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..16).for_each(|key| _ = desk.take(&buckets, &client(key), Nanos(8))));
+            }
+        });
+        desk.await_telling();
+        let mut told: Vec<_> = std::iter::from_fn(|| inbox.try_recv().ok()).map(|signal| signal.client.key).collect();
+        told.sort_unstable();
+        assert_eq!(told, (0..16).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_client_hears_of_it() {
+        let desk = LeaseDesk::default();
+        let client = client(1 << 20);
+        let mut news = std::pin::pin!(desk.news_of(&client));
+        assert!(!news.as_mut().enable());
+        desk.ring([client.lease_key]);
+        news.await;
+    }
+
+    #[test]
+    fn readiness_waits_for_a_lease_only_where_there_must_be_one() {
+        let desk = LeaseDesk::default();
+        assert!(desk.is_settled());
+        desk.set_scope(LimitScope::Global);
+        assert!(!desk.is_settled());
+        desk.settle();
+        assert!(desk.is_settled());
+    }
+}
