@@ -74,6 +74,9 @@ impl Authority {
         let until = confirm(&candidate, Instant::now() + TRY_WITHIN).await?;
         let term = Arc::new(Term::new(epoch, until));
         tracing::info!(epoch = term.epoch, "this control plane is the authority for limits of all data planes");
+        if self.address.is_empty() && until.is_some() {
+            tracing::warn!("other control planes cannot tell data planes where this one is: set admin.advertise");
+        }
         self.standing.send_replace(Standing::Here(term.clone()));
         loop {
             tokio::select! {

@@ -56,6 +56,18 @@ impl Process {
     fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
+
+    /// Stops it where it is. Under load that takes a while: a thread has to run to be told.
+    async fn stop(&self) {
+        self.signal("-STOP");
+        until(|| async { self.is_stopped() }, |stopped| *stopped).await;
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let stopped = |stat: String| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T"));
+        threads.flatten().all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(stopped))
+    }
 }
 
 impl Drop for Process {
@@ -110,7 +122,7 @@ async fn an_authority_that_was_stopped_is_followed_and_grants_nothing_when_it_go
     let second = Process::start(&url);
     until(|| ledger(second.channel()), |status| status.address == first.url()).await;
     let mut holder = Holder::join(first.channel(), join("dp-1")).await;
-    first.signal("-STOP");
+    first.stop().await;
     let stopped = Instant::now();
     holder.ask("gold", 1.0).await;
     let status = authority(second.channel()).await;

@@ -6,7 +6,7 @@ use balancer_proto::{
     lease_key,
     v1::{
         AppliedLimit, Ask, Elsewhere, ExplainClientRequest, ExplainClientResponse, GetStatusRequest, Grant, Holding,
-        Join, LeaseClient, LeaseRequest, LeaseResponse, LeaseStanding, LedgerStatus, LimitScope, Return,
+        Join, LeaseClient, LeaseRequest, LeaseResponse, LeaseStanding, LedgerStatus, LimitScope, Return, Update,
         data_plane_service_client::DataPlaneServiceClient, status_service_client::StatusServiceClient,
     },
 };
@@ -22,7 +22,7 @@ use tonic::{
 use crate::{
     harness::{Running, until, within},
     raw::get,
-    sync::set,
+    sync::{Replica, set},
 };
 
 /// Twenty requests at once, one a second.
@@ -303,6 +303,27 @@ async fn a_data_plane_that_takes_nothing_is_cut_off() {
     let end = holder.end().await.unwrap_err();
     // Where all is slow, its lease has ended first.
     assert!([Code::ResourceExhausted, Code::FailedPrecondition].contains(&end.code()), "{end:?}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_token_nobody_shares() {
+    let running = Running::start("admin: { token: secret-token }").await;
+    let (_up, refused) = open(running.channel(), vec![first(join("dp-1"))]).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_planes_are_told_the_scope_and_its_changes() {
+    let running = Running::start("").await;
+    let mut replica = Replica::connect(running.channel()).await;
+    let scope = |updates: &[Update]| updates[0].settings.as_ref().map(|settings| settings.limit_scope());
+    assert_eq!(scope(&replica.step().await), Some(LimitScope::Global));
+    let tag = replica.hello.config_tag;
+    running.reload("limits: { scope: local }").await.unwrap();
+    assert_eq!(scope(&replica.step().await), Some(LimitScope::Local));
+    assert_ne!(replica.hello.config_tag, tag);
     running.stop().await;
 }
 

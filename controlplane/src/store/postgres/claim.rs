@@ -39,6 +39,11 @@ impl Claim {
         };
         let claim = Self { client, driver: AbortOnDropHandle::new(tokio::spawn(drive)), holder: None };
         claim.answer(claim.client.batch_execute(&set_up())).await?;
+        // A standby has locks of its own, which are no other's business.
+        let row = claim.answer(claim.client.query_one("SELECT pg_is_in_recovery()", &[])).await?;
+        if row.get(0) {
+            return Err(StoreError::Unavailable("the server is a standby, whose locks do not count".into()));
+        }
         Ok(claim)
     }
 
