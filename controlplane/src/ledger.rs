@@ -16,6 +16,8 @@ mod marks;
 mod member;
 pub mod message;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cmp::Reverse,

@@ -1,0 +1,181 @@
+use super::{
+    message::{Ask, Client, Grant, Return},
+    *,
+};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+fn client(number: u64) -> Client {
+    Client { key: number << 50 | 1, capacity: 10.0, rate_per_sec: 1.0, revision: 1 }
+}
+
+/// The ledger, and data planes that acknowledge everything at once.
+struct Fleet {
+    ledger: Ledger,
+    now: Duration,
+    /// Id, number of the last request, number of the last response.
+    replicas: Vec<(MemberId, u64, u64)>,
+}
+
+impl Fleet {
+    fn new(replicas: usize) -> Self {
+        let mut fleet = Self { ledger: Ledger::new(Timing::default(), 1, []), now: Duration::ZERO, replicas: vec![] };
+        (0..replicas).for_each(|_| fleet.join());
+        fleet.settle();
+        fleet
+    }
+
+    fn join(&mut self) {
+        let join = Join { replica_id: format!("r{}", self.replicas.len()), incarnation: 1, ..Join::default() };
+        let id = self.ledger.join(join, self.now);
+        self.replicas.push((id, 1, 0));
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..6 {
+            let names = self.ledger.to_remember();
+            self.ledger.remembered(&names);
+            (0..self.replicas.len()).for_each(|replica| drop(self.say(replica, Request::default())));
+            self.pass(MILLI);
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.ledger.tick(self.now);
+    }
+
+    /// Sends a request; returns what the data plane is told.
+    fn say(&mut self, replica: usize, request: Request) -> Option<Response> {
+        let (id, seq, acked) = &mut self.replicas[replica];
+        *seq += 1;
+        let request = Request { seq: *seq, acked: *acked, ..request };
+        self.ledger.receive(*id, request, self.now).unwrap();
+        self.hear(replica)
+    }
+
+    fn hear(&mut self, replica: usize) -> Option<Response> {
+        let (id, _, acked) = &mut self.replicas[replica];
+        let response = self.ledger.response(*id, self.now)?;
+        *acked = response.seq;
+        Some(response)
+    }
+
+    fn ask(&mut self, replica: usize, number: u64) -> Vec<Grant> {
+        let ask = Ask { client: client(number), spent: 0.0, tokens: 0.0, want: 4.0 };
+        self.say(replica, Request { asks: vec![ask], ..Request::default() }).unwrap().grants
+    }
+
+    fn give_back(&mut self, replica: usize, number: u64, tokens: f64, idle: bool) -> Option<Response> {
+        let returned = Return { key: client(number).key, tokens, kept: 0.0, idle };
+        self.say(replica, Request { returns: vec![returned], ..Request::default() })
+    }
+
+    fn shares(&self) -> Vec<f64> {
+        self.ledger.members().iter().map(|member| member.share).collect()
+    }
+}
+
+#[test]
+fn a_sole_user_gets_the_whole_bucket_once_nobody_counts_on_a_share() {
+    let mut fleet = Fleet::new(3);
+    // Two thirds of it the others may still believe to be theirs.
+    let [first] = fleet.ask(0, 1)[..] else { panic!("no grant") };
+    assert_eq!((first.tokens, first.whole), (3.0, false));
+    fleet.settle();
+    let seen = fleet.ledger.explain(client(1).key, fleet.now).unwrap();
+    assert!(seen.holders[0].whole && seen.available == 0.0);
+}
+
+#[test]
+fn a_bucket_that_two_want_is_recalled_and_shared() {
+    let mut fleet = Fleet::new(2);
+    fleet.ask(0, 1);
+    fleet.settle();
+    assert_eq!(fleet.ask(1, 1), []);
+    let recalls = fleet.hear(0).map(|response| response.recalls);
+    assert_eq!(recalls, Some(vec![client(1).key]));
+    fleet.give_back(0, 1, 6.0, false);
+    let [grant] = fleet.hear(1).unwrap().grants[..] else { panic!("no grant") };
+    assert_eq!((grant.tokens, grant.whole), (3.0, false));
+    assert_eq!(fleet.ledger.explain(client(1).key, fleet.now).unwrap().available, 3.0);
+}
+
+#[test]
+fn what_comes_back_full_is_free_again() {
+    let mut fleet = Fleet::new(2);
+    fleet.ask(0, 1);
+    fleet.settle();
+    let marks = fleet.give_back(0, 1, 10.0, true).and_then(|response| response.marks);
+    fleet.pass(MILLI);
+    let marks = marks.or_else(|| fleet.hear(0)?.marks).unwrap();
+    assert_eq!((fleet.ledger.accounts(), marks.cleared.len()), (0, 1));
+}
+
+#[test]
+fn nobody_gets_back_more_than_was_given() {
+    let mut fleet = Fleet::new(2);
+    fleet.ask(0, 1);
+    fleet.settle();
+    fleet.ask(1, 1);
+    fleet.give_back(0, 1, 1e9, false);
+    fleet.give_back(0, 1, 1e9, false);
+    let seen = fleet.ledger.explain(client(1).key, fleet.now).unwrap();
+    assert!(seen.available + seen.holders.iter().map(|holder| holder.tokens).sum::<f64>() <= 10.0);
+}
+
+#[test]
+fn a_silent_data_plane_is_written_off_when_its_lease_has_surely_ended() {
+    let mut fleet = Fleet::new(2);
+    fleet.ask(0, 1);
+    fleet.settle();
+    let silent_from = fleet.now;
+    while fleet.ledger.explain(client(1).key, fleet.now).is_some_and(|seen| seen.holders.iter().any(|h| h.whole)) {
+        fleet.pass(100 * MILLI);
+        fleet.say(1, Request::default());
+    }
+    assert!(fleet.now - silent_from >= Timing::default().lease);
+    assert_eq!(fleet.ledger.factor(), 0.5);
+    let [grant] = fleet.ask(1, 1)[..] else { panic!("no answer") };
+    assert!(grant.tokens < 1.0, "what it may have spent is spent: {grant:?}");
+}
+
+#[test]
+fn shares_shrink_before_others_grow_and_only_the_remembered_have_one() {
+    let mut fleet = Fleet::new(2);
+    assert_eq!(fleet.shares(), [0.5, 0.5]);
+    fleet.join();
+    fleet.settle();
+    assert!(fleet.shares().iter().all(|share| (share - 1.0 / 3.0).abs() < 1e-9));
+    fleet.join();
+    (0..3).for_each(|replica| drop(fleet.say(replica, Request::default())));
+    fleet.pass(MILLI);
+    assert_eq!(fleet.shares()[3], 0.0, "not remembered yet");
+    for _ in 0..6 {
+        assert!(fleet.shares().iter().sum::<f64>() <= 1.0 + 1e-9);
+        fleet.settle();
+    }
+    assert!(fleet.shares().iter().all(|share| (share - 0.25).abs() < 1e-9));
+}
+
+#[test]
+fn a_message_that_is_not_the_next_one_ends_the_stream() {
+    let mut fleet = Fleet::new(1);
+    let (id, seq, acked) = fleet.replicas[0];
+    let again = Request { seq, acked, ..Request::default() };
+    assert_eq!(fleet.ledger.receive(id, again, fleet.now), Err(Fault::OutOfOrder));
+    let unheard_of = Request { seq: seq + 1, acked: acked + 1, ..Request::default() };
+    assert_eq!(fleet.ledger.receive(id, unheard_of, fleet.now), Err(Fault::OutOfOrder));
+}
+
+#[test]
+fn a_new_ledger_grants_nothing_until_those_of_the_old_one_are_back() {
+    let mut ledger = Ledger::new(Timing::default(), 2, ["a".to_owned(), "b".to_owned()]);
+    let join = |id: &str| Join { replica_id: id.into(), incarnation: 1, epoch: 1, share: 0.5, ..Join::default() };
+    let a = ledger.join(join("a"), MILLI);
+    assert!(ledger.is_recovering() && ledger.response(a, MILLI).is_none());
+    let b = ledger.join(join("b"), 2 * MILLI);
+    assert!(
+        !ledger.is_recovering() && ledger.response(a, 2 * MILLI).is_some() && ledger.response(b, 2 * MILLI).is_some()
+    );
+}
