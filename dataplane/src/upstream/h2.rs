@@ -9,6 +9,7 @@ mod connection;
 mod request;
 mod stream;
 mod translated;
+mod upload;
 
 #[cfg(test)]
 mod tests;

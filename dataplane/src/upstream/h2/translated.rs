@@ -14,17 +14,18 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use http::{HeaderMap, Response, StatusCode, uri::Scheme as UriScheme};
+use http::{Response, StatusCode, uri::Scheme as UriScheme};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     Destination, Failed, Http2Pool, Http2Stream, Lease, Way,
     answer::{self, Frames},
     request::{self, Asked},
+    upload::Upload,
 };
 use crate::{
     clock::{self, Nanos},
-    http1::{ANY_TRAILER, Body, Form, Framing},
+    http1::Framing,
     pool::Scheme,
     upstream::ConnectError,
 };
@@ -69,19 +70,6 @@ enum Stage {
     Body(Box<Http2Stream>),
     /// Nothing more comes.
     Over,
-}
-
-/// The body of the request.
-#[derive(Default)]
-struct Upload {
-    body: Body,
-    /// What was written and is not complete: the size of a chunk, a trailer.
-    raw: Vec<u8>,
-    /// What is to be sent next.
-    part: Bytes,
-    /// The end is to be sent after it, with these trailers.
-    ending: bool,
-    trailers: Option<HeaderMap>,
 }
 
 impl Translated {
@@ -254,36 +242,6 @@ impl Translated {
             kept.extend_from_slice(bytes);
         }
     }
-}
-
-impl Upload {
-    fn new(framing: Framing) -> Self {
-        let mut body = Body::of_request(framing, Form::Data);
-        body.announce(ANY_TRAILER);
-        Self { body, ..Self::default() }
-    }
-
-    /// Takes over bytes of the body, framed as the head says.
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.raw.extend_from_slice(bytes);
-        let taken = self.body.take(&mut self.raw).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        self.part = Bytes::copy_from_slice(&self.raw[..taken.ready]);
-        self.raw.drain(..taken.consumed);
-        if self.body.is_over() {
-            (self.ending, self.trailers) = (true, trailers(self.body.trailers()));
-        }
-        Ok(())
-    }
-}
-
-/// Trailers from their lines, if there are any.
-fn trailers(lines: &[u8]) -> Option<HeaderMap> {
-    let fields = lines.split(|byte| *byte == b'\n').filter_map(|line| {
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        Some((line[..colon].try_into().ok()?, line[colon + 1..].trim_ascii().try_into().ok()?))
-    });
-    let trailers: HeaderMap = fields.collect();
-    (!trailers.is_empty()).then_some(trailers)
 }
 
 fn broken(error: Failed) -> io::Error {
