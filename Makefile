@@ -1,6 +1,6 @@
 # `make` alone says what there is.
 .POSIX:
-.PHONY: help fast-start force-stop test lint fmt bench dist docker-up docker-down clean
+.PHONY: help fast-start force-stop test lint fmt bench bench-instructions dist docker-up docker-down clean
 
 help:
 	@echo 'make fast-start   build and start Balancer on SQLite with three echo backends (DETACH=1: in the background)'
@@ -9,6 +9,8 @@ help:
 	@echo 'make lint         formatting, clippy and rustdoc, every warning an error'
 	@echo 'make fmt          format the code'
 	@echo 'make bench        measure the pure parts, then the proxy beside nginx and HAProxy (installs those)'
+	@echo 'make bench-instructions'
+	@echo '                  what a request costs in instructions, against the bounds in bench/instructions.json (installs valgrind)'
 	@echo 'make dist         optimised programs and config as target/dist/balancer-VERSION-ARCH.tar.gz'
 	@echo 'make docker-up    two planes on PostgreSQL in containers (REPLICAS=3: three data planes)'
 	@echo 'make docker-down  stop the containers; VOLUMES=1 also deletes their data'
@@ -36,6 +38,9 @@ fmt:
 
 bench:
 	@scripts/bench
+
+bench-instructions:
+	@scripts/bench-instructions
 
 dist:
 	@scripts/dist
