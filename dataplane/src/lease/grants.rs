@@ -13,6 +13,9 @@ use crate::{
     limiter::{BucketTable, Mode, Terms},
 };
 
+/// Less of a token than this is what rounding leaves.
+const FRACTION: f64 = 1e-6;
+
 impl Lease {
     /// Applies a response. Returns the clients that have an answer. After an error the stream must be closed.
     pub fn receive(&mut self, response: Response, table: &BucketTable, now: Nanos) -> Result<Vec<u64>, Fault> {
@@ -136,6 +139,8 @@ impl Lease {
             (Some(record), None) => {
                 record.answered(now, false);
                 if !record.whole {
+                    self.give_back_fraction(grant.key, table, now);
+                    let Some(record) = self.records.get_mut(&grant.key) else { return };
                     let until = now.plus(grant.retry_ns);
                     record.dry_until = Some(until);
                     self.deposit(grant.key, 0.0, Mode::Dry, table, now);
@@ -143,6 +148,16 @@ impl Lease {
                     self.due.push(Reverse((now.plus(IDLE_NS), grant.key)));
                 }
             }
+        }
+    }
+
+    /// Parts of a token, which standing shares leave, serve nobody here: several data planes may have a whole one
+    /// together.
+    fn give_back_fraction(&mut self, key: u64, table: &BucketTable, now: Nanos) {
+        let place = self.records.get(&key).and_then(Record::place);
+        let content = place.and_then(|place| table.content(place.bucket, &place.limit, place.kind, now));
+        if content.is_some_and(|content| content.tokens.fract() > FRACTION) {
+            self.give_back(key, table, now, f64::floor, false);
         }
     }
 

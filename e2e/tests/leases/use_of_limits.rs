@@ -49,6 +49,20 @@ fn a_single_data_plane_gets_the_whole_burst_at_once() {
 }
 
 #[test]
+fn all_of_a_burst_can_be_used_though_all_begin_at_once() {
+    for capacity in [1.0, 2.0, 5.0] {
+        let mut world = settled(3, vec![Client::new(0, capacity, 0.0)]);
+        for _ in 0..300 {
+            (0..3).for_each(|replica| {
+                world.request(replica, 0);
+            });
+            world.step();
+        }
+        assert_eq!(world.clients[0].admitted as f64, capacity);
+    }
+}
+
+#[test]
 fn steady_demand_uses_the_limit_however_it_is_spread() {
     for limit in [(5.0, 0.5), (10.0, 5.0), (100.0, 100.0), (20.0, 1000.0)] {
         let even = used(limit, |_, rng| rng.usize(0..3));
