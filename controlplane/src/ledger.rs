@@ -226,7 +226,8 @@ impl Ledger {
             return None;
         }
         let newest = self.marks.newest();
-        let member = self.members.get_mut(&id).filter(|m| m.is_served())?;
+        // A ledger after this one must know of everybody who may hold something.
+        let member = self.members.get_mut(&id).filter(|m| m.is_served() && m.remembered)?;
         if member.marks_sent < newest {
             member.draft.marks = Some(self.marks.since(member.marks_sent));
             member.marks_sent = newest;
