@@ -175,6 +175,8 @@ fn a_new_ledger_grants_nothing_until_those_of_the_old_one_are_back() {
     let a = ledger.join(join("a"), MILLI);
     assert!(ledger.is_recovering() && ledger.response(a, MILLI).is_none());
     let b = ledger.join(join("b"), 2 * MILLI);
+    let names = ledger.to_remember();
+    ledger.remembered(&names);
     assert!(
         !ledger.is_recovering() && ledger.response(a, 2 * MILLI).is_some() && ledger.response(b, 2 * MILLI).is_some()
     );
