@@ -18,6 +18,8 @@ use crate::store::{Candidate, Store, StoreError};
 
 /// Time between two tries to become the authority, and between two questions whether it still is.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How long the first try is waited for.
+const SETTLED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a try may take.
 const TRY_WITHIN: Duration = Duration::from_millis(1_500);
 
@@ -33,6 +35,8 @@ pub(crate) enum Standing {
 /// Keeps the standing.
 pub(crate) struct Authority {
     standing: watch::Sender<Standing>,
+    /// The first try to become the authority has ended.
+    tried: watch::Sender<bool>,
     /// URL of this control plane; empty: not known.
     address: String,
 }
@@ -41,12 +45,18 @@ impl Authority {
     /// A control plane that others reach at `address`; it is not the authority yet.
     pub(crate) fn new(address: Option<String>) -> Self {
         let standing = watch::Sender::new(Standing::Elsewhere("".into()));
-        Self { standing, address: address.unwrap_or_default() }
+        Self { standing, tried: watch::Sender::new(false), address: address.unwrap_or_default() }
     }
 
     /// Wakes whenever the standing changes.
     pub(crate) fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
+    }
+
+    /// Ends when it is known who is the authority, or that it takes longer: data planes that come at once are to find it.
+    pub(crate) async fn settled(&self) {
+        let mut tried = self.tried.subscribe();
+        let _ = timeout(SETTLED_WITHIN, tried.wait_for(|tried| *tried)).await;
     }
 
     /// URL of the authority; empty: not known.
@@ -78,6 +88,7 @@ impl Authority {
             tracing::warn!("other control planes cannot tell data planes where this one is: set admin.advertise");
         }
         self.standing.send_replace(Standing::Here(term.clone()));
+        self.tried.send_replace(true);
         loop {
             tokio::select! {
                 error = candidate.lost() => return Err(error),
@@ -93,6 +104,7 @@ impl Authority {
 
     /// What another wrote there long ago may be the address of this one.
     fn point_to(&self, address: String) {
+        self.tried.send_replace(true);
         let address = if address == self.address { String::new() } else { address };
         self.standing.send_if_modified(|standing| {
             let known = matches!(standing, Standing::Elsewhere(known) if **known == *address);
@@ -105,6 +117,7 @@ impl Authority {
     }
 
     fn resign(&self, error: &StoreError) {
+        self.tried.send_replace(true);
         self.standing.send_if_modified(|standing| {
             match standing {
                 Standing::Here(term) => {

@@ -82,9 +82,10 @@ pub async fn run(
         let (keeper, commands) = Keeper::new();
         let common = (Arc::new(authority), keeper);
         let plane = plane(store, hub, metrics, common, config.heartbeat, shutdown.clone());
+        share_limits(&mut tasks, &plane, commands);
+        plane.authority.settled().await;
         entrance.open(&plane);
         background(&mut tasks, &plane, config, reload);
-        share_limits(&mut tasks, &plane, commands);
         entrance.serve(&mut tasks, &shutdown);
     }
     tasks.join_all().await;
