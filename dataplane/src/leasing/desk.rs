@@ -18,7 +18,7 @@ use crate::{
     limiter::{BucketTable, LimitKind, Need, Taken},
 };
 
-/// For how long a data plane without a lease is not ready for that reason.
+/// For how long a data plane without a share of limits is not ready for that reason.
 const SETTLE_WITHIN: Nanos = Nanos(3 * Nanos::SECOND.0);
 
 /// A client whose limit counts for all data planes together.
@@ -114,7 +114,8 @@ impl LeaseDesk {
         });
     }
 
-    /// Whether what was asked for can be decided: there is a lease, or it is known that there is none to be had.
+    /// Whether this data plane can do without the ledger from now on: it has a share of every limit, or it is known that
+    /// there is none to be had.
     pub(crate) fn is_settled(&self) -> bool {
         *self.scope.borrow() == LimitScope::Local
             || self.settled.load(Relaxed)
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn readiness_waits_for_a_lease_only_where_there_must_be_one() {
+    fn readiness_waits_for_a_share_only_where_there_must_be_one() {
         let desk = LeaseDesk::default();
         assert!(desk.is_settled());
         desk.set_scope(LimitScope::Global);

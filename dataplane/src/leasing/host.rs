@@ -138,9 +138,12 @@ impl<'a> Host<'a> {
         let welcome = response.welcome;
         let answered = self.lease.receive(response, self.table(), clock::now())?;
         self.shared.leases.ring(answered);
-        self.identity.keep_share(self.table().terms().share);
         if let Some(welcome) = welcome {
             tracing::info!(epoch = welcome.epoch, "limits are shared with the other data planes");
+        }
+        let share = self.table().terms().share;
+        self.identity.keep_share(share);
+        if share > 0.0 {
             self.shared.leases.settle();
         }
         self.publish();

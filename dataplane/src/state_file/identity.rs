@@ -62,26 +62,31 @@ impl Identity {
     /// It is another one now. On disk when this returns: the ledger must not hear that a share has become smaller before
     /// a restart would know it.
     pub(crate) fn keep_share(&mut self, share: f64) {
-        if share != self.share {
-            self.share = share;
-            self.save();
+        let before = std::mem::replace(&mut self.share, share);
+        if share != before && !self.save() && share < before {
+            // No share at all is better than one that others have.
+            self.forget();
         }
     }
 
-    fn save(&mut self) {
+    /// False: it could not be saved.
+    fn save(&mut self) -> bool {
         let text = json!({ "replica_id": self.replica_id, "share": self.share }).to_string();
-        let Some(kept) = &mut self.kept else { return };
-        match write(&kept.directory, &text) {
-            Ok(()) => kept.complained = false,
-            Err(error) if !kept.complained => {
-                kept.complained = true;
-                tracing::warn!(
-                    "cannot save this data plane's share of limits: {error}; without a control plane a restart has none"
-                );
-                // An old one may be too large.
-                let _ = fs::remove_file(kept.directory.join(FILE));
-            }
-            Err(_) => {}
+        let Some(kept) = &mut self.kept else { return true };
+        let saved = write(&kept.directory, &text);
+        let complained = std::mem::replace(&mut kept.complained, saved.is_err());
+        if let Err(error) = saved.as_ref()
+            && !complained
+        {
+            tracing::warn!("cannot save this data plane's share of limits: {error}; a restart may not know it");
+        }
+        saved.is_ok()
+    }
+
+    fn forget(&self) {
+        if let Some(kept) = &self.kept {
+            // If that is impossible too, the disk is gone, and with it what is on it.
+            let _ = fs::remove_file(kept.directory.join(FILE));
         }
     }
 }
@@ -95,9 +100,15 @@ fn read(path: &Path) -> Option<(String, f64)> {
 
 fn write(directory: &Path, text: &str) -> io::Result<()> {
     let temporary = directory.join(format!("{FILE}.new"));
-    let mut file = create_private(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
+    let written = create_private(&temporary).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    if written.is_err() {
+        // A half-written file on a full disk only takes room.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
     fs::rename(&temporary, directory.join(FILE))?;
     File::open(directory)?.sync_all()
 }

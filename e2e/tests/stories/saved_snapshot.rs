@@ -15,6 +15,7 @@ async fn a_data_plane_restarted_alone_serves_what_it_saved() -> Result<()> {
     deployment.data_planes[0].process.sigterm()?;
     assert_eq!(deployment.data_planes[0].process.exit_code().await?, 0);
     deployment.data_planes[0].start_again().await?;
+    deployment.data_plane()?.ready().await?;
     let proxy = deployment.data_plane()?.proxy();
     let answer = http::send(proxy, "GET", "/", &[("x-api-key", "alice")], "").await?;
     assert_eq!((answer.status, answer.header("ratelimit")), (200, r#""client";r=2"#));
@@ -40,6 +41,7 @@ async fn a_data_plane_killed_alone_serves_what_it_saved() -> Result<()> {
     deployment.data_planes[0].process.kill9()?;
     deployment.data_planes[0].start_again().await?;
     deployment.data_planes[0].at_revision(revision).await?;
+    deployment.data_plane()?.ready().await?;
     let answer = http::send(deployment.data_plane()?.proxy(), "GET", "/", &[("x-api-key", "alice")], "").await?;
     assert_eq!((answer.status, answer.header("ratelimit")), (200, r#""client";r=2"#));
     Ok(())
