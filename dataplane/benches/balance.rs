@@ -29,25 +29,29 @@ fn backends(count: u64) -> Vec<Arc<Backend>> {
     (0..count).map(|id| Arc::new(backend(id))).collect()
 }
 
+/// All backends are busy.
 fn pick(c: &mut Criterion) {
     for (name, strategy) in STRATEGIES {
         for count in [3, 100, 1000] {
-            let pool = Pool::new(strategy, backends(count), None);
-            let (mut random, rules) = (fastrand::Rng::with_seed(1), PoolRules::default());
-            c.bench_function(&format!("pick/{name}/{count}"), |b| {
-                b.iter(|| {
-                    let ask = Ask {
-                        client: random.u64(..),
-                        random: random.u64(..),
-                        now: Nanos(1),
-                        tried: &[],
-                        rules: &rules,
-                    };
-                    pool.pick(&ask).map(|backend| backend.id)
-                });
-            });
+            let backends = backends(count);
+            let busy = |backend: &Arc<Backend>| (0..=backend.id % 5).map(|_| backend.state.begin()).collect::<Vec<_>>();
+            let _in_flight: Vec<_> = backends.iter().map(busy).collect();
+            pick_from(c, &format!("pick/{name}/{count}"), &Pool::new(strategy, backends, None));
         }
     }
+    let idle = Pool::new(Strategy::LeastConnections, backends(1000), None);
+    pick_from(c, "pick/least_connections, all idle/1000", &idle);
+}
+
+fn pick_from(c: &mut Criterion, name: &str, pool: &Pool) {
+    let (mut random, rules) = (fastrand::Rng::with_seed(1), PoolRules::default());
+    c.bench_function(name, |b| {
+        b.iter(|| {
+            let (client, random) = (random.u64(..), random.u64(..));
+            let ask = Ask { client, random, now: Nanos(1), tried: &[], rules: &rules };
+            pool.pick(&ask).map(|backend| backend.id)
+        });
+    });
 }
 
 fn build(c: &mut Criterion) {

@@ -1,13 +1,16 @@
-//! What a decision of the limiter costs, and a change among a million limits.
+//! What a decision of the limiter costs: by the number of clients, and by the number of threads.
 
-use std::hint::black_box;
+use std::{
+    hint::black_box,
+    thread,
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use dataplane::{
     clock::{self, Nanos},
     limit::Limit,
     limiter::{BucketTable, LimitKind},
-    limits::Limits,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -29,19 +32,24 @@ fn filled(clients: u64) -> BucketTable {
     table
 }
 
+/// Any of `clients` makes the next request.
 fn take(c: &mut Criterion) {
-    for (name, clients) in [("take/10k hot", 10_000), ("take/1M uniform", MILLION)] {
+    for clients in [1_000, 10_000, 100_000, MILLION] {
         let (table, mut random, mut now) = (filled(clients), fastrand::Rng::with_seed(1), 1);
-        c.bench_function(name, |b| {
+        c.bench_function(&format!("take/{clients} clients"), |b| {
             b.iter(|| {
                 now += 100;
                 table.take(key(random.u64(0..clients)), black_box(&generous()), LimitKind::Default, Nanos(now))
             });
         });
     }
+    println!("a table for 1,000,000 clients: {} bytes for each", filled(MILLION).bytes() as f64 / MILLION as f64);
+}
+
+fn edges(c: &mut Criterion) {
     let table = BucketTable::new(MILLION as usize);
     let empty = Limit::new(1.0, 0.0).expect("a valid limit");
-    c.bench_function("take/refused hot key", |b| {
+    c.bench_function("take/refused", |b| {
         b.iter(|| table.take(black_box(7), &empty, LimitKind::Client, Nanos(1)));
     });
     c.bench_function("take/new clients into a full table", |b| {
@@ -54,23 +62,33 @@ fn take(c: &mut Criterion) {
     c.bench_function("clock", |b| b.iter(clock::now));
 }
 
-fn limits(c: &mut Criterion) {
-    let mut limits = Limits::default();
-    for number in 0..MILLION {
-        limits.insert(&format!("client-{number}"), generous());
-    }
-    let mut random = fastrand::Rng::with_seed(1);
-    c.bench_function("limits/get among 1M", |b| {
-        b.iter(|| limits.get(&format!("client-{}", random.u64(0..MILLION))));
+/// Time for `each` decisions of every thread. Flat over threads is linear growth of what they do together.
+fn together(threads: u64, each: u64, clients: u64, table: &BucketTable) -> Duration {
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        for number in 0..threads {
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(number);
+                for now in 1..=each {
+                    let limit = black_box(generous());
+                    black_box(table.take(key(random.u64(0..clients)), &limit, LimitKind::Default, Nanos(now * 100)));
+                }
+            });
+        }
     });
-    c.bench_function("limits/clone, insert among 1M", |b| {
-        b.iter(|| {
-            let mut next = limits.clone();
-            next.insert(&format!("client-{}", random.u64(0..MILLION)), generous());
-            limits = next;
-        });
-    });
+    begun.elapsed()
 }
 
-criterion_group!(benches, take, limits);
+fn threads(c: &mut Criterion) {
+    for (name, clients) in [("one client", 1), ("10000 clients", 10_000)] {
+        for threads in [1, 2] {
+            let table = filled(clients);
+            c.bench_function(&format!("take/{name} from {threads} threads"), |b| {
+                b.iter_custom(|each| together(threads, each, clients, &table));
+            });
+        }
+    }
+}
+
+criterion_group!(benches, take, edges, threads);
 criterion_main!(benches);

@@ -19,6 +19,10 @@ pub(super) fn pick(
             best.is_none_or(|(other, least)| is_less(load, sequence.weight(index), least, sequence.weight(other)));
         if better && (candidates.accept)(index) {
             best = Some((index, load));
+            // Nobody has less than nothing: in a large pool most turns end here.
+            if load == 0 {
+                break;
+            }
         }
     }
     best.map(|(index, _)| index)
