@@ -84,6 +84,9 @@ pub struct Ledger {
     upgrades: BTreeMap<u64, MemberId>,
     /// When to look whether an account is free.
     due: BinaryHeap<Reverse<(Duration, u64)>>,
+    /// Shares may not be equal any more.
+    shares_are_stale: bool,
+    share_out_at: Duration,
     /// Accounts without a data plane that would remember them if the ledger were gone.
     orphans: BTreeSet<u64>,
     /// `None` once the ledger may grant.
@@ -140,6 +143,8 @@ impl Ledger {
             upgrades: BTreeMap::new(),
             due: BinaryHeap::new(),
             orphans: BTreeSet::new(),
+            shares_are_stale: false,
+            share_out_at: Duration::ZERO,
             recovery: Recovery::of(remembered, timing.lease + timing.margin),
             empty_since: None,
             tallies: Tallies::default(),
@@ -206,7 +211,11 @@ impl Ledger {
     pub fn tick(&mut self, now: Duration) {
         self.recover(now);
         self.judge(now);
-        self.share_out();
+        if self.shares_are_stale && now >= self.share_out_at {
+            self.share_out();
+            // Each change is told to everybody: the more there are, the more of them wait for the next.
+            self.share_out_at = now + Duration::from_millis(self.members.len() as u64).min(Duration::from_secs(1));
+        }
         self.free_the_full(now);
         self.find_custodians();
         let waiting: Vec<_> = self.waiting.iter().copied().collect();
@@ -235,7 +244,9 @@ impl Ledger {
         let draft = &member.draft;
         let says = draft.welcome.is_some() || draft.marks.is_some() || draft.terms.is_some();
         let moves = !draft.grants.is_empty() || !draft.recalls.is_empty();
-        (says || moves || member.owes_echo).then(|| member.send(self.timing.lease, now))
+        // An echo alone can wait for something to go with it, for as long as that costs nobody its lease.
+        let echoes = member.owes_echo && now >= member.last_sent + self.timing.renew / 8;
+        (says || moves || echoes).then(|| member.send(self.timing.lease, now))
     }
 
     /// Data planes with something to hear.
@@ -256,8 +267,9 @@ impl Ledger {
 
     /// The memory names these data planes.
     pub fn remembered(&mut self, ids: &BTreeSet<String>) {
-        for member in self.members.values_mut() {
-            member.remembered |= ids.contains(&member.replica_id);
+        for member in self.members.values_mut().filter(|m| !m.remembered && ids.contains(&m.replica_id)) {
+            member.remembered = true;
+            self.shares_are_stale = true;
         }
     }
 

@@ -30,7 +30,7 @@ impl Ledger {
         let key = ask.client.key;
         let Some(entry) = self.entries.get_mut(&key) else { return };
         if let Some(holder) = entry.holder(id) {
-            holder.idle = false;
+            (holder.idle, holder.refused) = (false, false);
         }
         entry.waiting.retain(|waiter| waiter.member != id);
         let want = if ask.want.is_finite() { ask.want.max(1.0) } else { 1.0 };
@@ -133,9 +133,27 @@ impl Ledger {
             }
             return self.grant_part(key, waiter, available, alone);
         }
-        // Others may be about to say that they count on their share no more.
-        let soon = reserved > 0.0 && !late;
-        !soon && self.refuse(key, waiter, until_a_token(entry, available, self.factor))
+        let wait = until_a_token(entry, available, self.factor);
+        // Others may be about to say that they count on their share no more, or to give back what they do not need.
+        let coming = reserved > 0.0 || (wait > self.timing.patience && self.recall_parts(key, waiter.member));
+        (!coming || late) && self.refuse(key, waiter, wait)
+    }
+
+    /// Asks others for what they do not need, where the next token is long in coming. False: they have nothing.
+    fn recall_parts(&mut self, key: u64, wanted_by: MemberId) -> bool {
+        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        let mut coming = false;
+        for holder in entry.holders.iter_mut().filter(|h| h.member != wanted_by && h.upper >= 1.0 - EPSILON) {
+            let Some(member) = self.members.get_mut(&holder.member).filter(|m| m.is_served()) else { continue };
+            let just_granted = holder.in_flight.iter().any(|(seq, _)| *seq == member.next_seq());
+            coming |= holder.recalled || !just_granted;
+            if !holder.recalled && !just_granted {
+                member.draft.recalls.push(key);
+                holder.recalled = true;
+                self.tallies.recalls += 1;
+            }
+        }
+        coming
     }
 
     /// Standing shares that data planes may still believe in.
@@ -201,6 +219,9 @@ impl Ledger {
     }
 
     fn refuse(&mut self, key: u64, waiter: Waiter, retry: Duration) -> bool {
+        if let Some(holder) = self.entries.get_mut(&key).and_then(|entry| entry.holder(waiter.member)) {
+            holder.refused = true;
+        }
         if let Some(member) = self.members.get_mut(&waiter.member) {
             let retry = retry.clamp(RETRY.0, RETRY.1);
             member.grant(Grant { key, tokens: 0.0, whole: false, retry, remember: None });
@@ -224,11 +245,26 @@ impl Ledger {
         }
         if let Some(holder) = entry.holder(id) {
             holder.idle = returned.idle && !crossed;
+            holder.recalled &= holder.whole;
         }
         self.look_at(returned.key, now);
         if self.waiting.contains(&returned.key) {
             self.serve(returned.key, now);
+        } else {
+            self.offer(returned.key, now);
         }
+    }
+
+    /// Gives what came back to who was told that there is nothing.
+    fn offer(&mut self, key: u64, now: Duration) {
+        let Some(entry) = self.entries.get(&key).filter(|entry| !entry.is_whole()) else { return };
+        let available = entry.total - entry.held() - self.reserved(entry);
+        let refused = entry.holders.iter().find(|holder| holder.refused && !holder.idle).map(|holder| holder.member);
+        let Some(member) = refused.filter(|_| available >= 1.0 - EPSILON) else { return };
+        if let Some(holder) = self.entries.get_mut(&key).and_then(|entry| entry.holder(member)) {
+            holder.refused = false;
+        }
+        self.grant_part(key, Waiter { member, want: 1.0, since: now }, available, false);
     }
 
     /// What follows from an acknowledgement.
@@ -242,9 +278,7 @@ impl Ledger {
             waiting.into_iter().for_each(|key| self.serve(key, now));
             self.upgrade(now);
         }
-        if news.shrunk || news.welcomed {
-            self.share_out();
-        }
+        self.shares_are_stale |= news.shrunk || news.welcomed;
     }
 
     /// To look at an account at a time.

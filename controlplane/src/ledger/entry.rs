@@ -43,6 +43,8 @@ pub(super) struct Holder {
     pub(super) recalled: bool,
     /// Nobody asks there.
     pub(super) idle: bool,
+    /// It was told that there is nothing, for longer than that may be true.
+    pub(super) refused: bool,
 }
 
 /// An ask without an answer.
@@ -113,7 +115,8 @@ impl Entry {
 
     /// Adds a holder of `upper` tokens; they must be in `total` already.
     pub(super) fn add_holder(&mut self, member: MemberId, upper: f64) -> &mut Holder {
-        let holder = Holder { member, whole: false, upper, in_flight: Vec::new(), recalled: false, idle: false };
+        let holder =
+            Holder { member, whole: false, upper, in_flight: Vec::new(), recalled: false, idle: false, refused: false };
         self.holders.push(holder);
         let last = self.holders.len() - 1;
         &mut self.holders[last]

@@ -76,7 +76,7 @@ impl Ledger {
         for holding in &join.holdings {
             self.replay_one(id, holding, now);
         }
-        self.share_out();
+        self.shares_are_stale = true;
     }
 
     fn replay_one(&mut self, id: MemberId, holding: &Holding, now: Duration) {
@@ -192,7 +192,6 @@ impl Ledger {
         self.write_off(id, now);
         self.members.remove(&id);
         self.set_factor(now);
-        self.share_out();
     }
 
     fn write_off(&mut self, id: MemberId, now: Duration) {
@@ -250,12 +249,15 @@ impl Ledger {
             self.entries.values_mut().for_each(|entry| entry.settle(factor, now));
             let keys: Vec<u64> = self.entries.keys().copied().collect();
             keys.into_iter().for_each(|key| self.look_at(key, now));
+            // What is set aside everybody must know in time.
+            self.share_out();
         }
-        self.share_out();
+        self.shares_are_stale = true;
     }
 
     /// Tells everyone its share: an equal one. Shares shrink before others grow.
     pub(super) fn share_out(&mut self) {
+        self.shares_are_stale = false;
         if self.recovery.is_some() {
             return;
         }
@@ -281,6 +283,8 @@ impl Ledger {
                 free -= (share - member.share).max(0.0);
                 member.set_terms(Terms { share, factor });
             }
+            // Another's must shrink first.
+            self.shares_are_stale |= fits && share < target - EPSILON;
         }
     }
 

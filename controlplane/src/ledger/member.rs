@@ -77,6 +77,8 @@ pub(super) struct Member {
     pub(super) knowledge: Knowledge,
     /// The terms it was last sent.
     pub(super) terms_sent: Option<Terms>,
+    /// When it was last sent a response.
+    pub(super) last_sent: Duration,
     acked: u64,
     acked_share: f64,
     sent_seq: u64,
@@ -132,6 +134,7 @@ impl Member {
             marks_sent: 0,
             knowledge: Knowledge::Current,
             terms_sent: None,
+            last_sent: Duration::ZERO,
             acked: 0,
             acked_share: 0.0,
             sent_seq: 0,
@@ -232,7 +235,7 @@ impl Member {
         let lease_floor = if extends { self.acked_sent_at + lease } else { Duration::ZERO };
         let share = response.terms.map(|terms| terms.share);
         self.sent.push_back(Sent { seq: self.sent_seq, at: now, lease_floor, marks: self.marks_sent, share });
-        self.owes_echo = false;
+        (self.owes_echo, self.last_sent) = (false, now);
         response
     }
 

@@ -47,6 +47,7 @@ impl Fleet {
 
     /// Sends a request; returns what the data plane is told.
     fn say(&mut self, replica: usize, request: Request) -> Option<Response> {
+        self.now += Timing::default().renew / 8;
         let (id, seq, acked) = &mut self.replicas[replica];
         *seq += 1;
         let request = Request { seq: *seq, acked: *acked, ..request };

@@ -111,7 +111,7 @@ impl Lease {
         let content = record.place().and_then(|place| table.content(place.bucket, &place.limit, place.kind, now));
         let last_used = content.filter(|content| content.at > record.touched).map_or(record.used, |content| content.at);
         let used = content.is_some_and(|c| c.mode == Mode::Wanted) || now.since(last_used) < IDLE_NS;
-        let keep = record.whole && used && may_keep;
+        let keep = used && may_keep;
         self.give_back(key, table, now, move |tokens| if keep { (tokens / 2.0).floor() } else { 0.0 }, !used);
     }
 

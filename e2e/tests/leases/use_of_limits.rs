@@ -1,8 +1,10 @@
 //! A limit that holds must also be usable: nearly all of it, wherever the requests come.
 
-use crate::world::{Client, STEP_NS, Weather, World};
+use crate::world::{Client, Weather, World};
 
 const SECOND: u64 = 1_000_000_000;
+/// A message takes at least this.
+const STEP_NS: u64 = 1_000_000;
 const CALM: Weather = Weather { delay_ns: 1_000_000, mishap: 0 };
 
 /// A world in which every data plane has its lease.
@@ -11,7 +13,7 @@ fn settled(replicas: usize, clients: Vec<Client>) -> World {
     (0..replicas).for_each(|_| {
         world.add_replica();
     });
-    (0..3000).for_each(|_| world.step());
+    (0..3000).for_each(|_| world.pass(STEP_NS));
     world
 }
 
@@ -28,7 +30,7 @@ fn used(limit: (f64, f64), mut choose: impl FnMut(u64, &mut fastrand::Rng) -> us
             let replica = choose(world.now_ns - start, &mut rng);
             world.request(replica, 0);
         }
-        world.step();
+        world.pass(STEP_NS);
     }
     assert!(world.worst <= 1e-3, "{} tokens too many", world.worst);
     (world.clients[0].admitted + 1) as f64 / (limit.0 + limit.1 * seconds as f64)
@@ -43,7 +45,7 @@ fn a_single_data_plane_gets_the_whole_burst_at_once() {
     world.request(2, 1);
     (0..60).for_each(|_| {
         world.request(1, 0);
-        world.step();
+        world.pass(STEP_NS);
     });
     assert_eq!((world.clients[0].admitted, world.clients[1].admitted), (100, 1));
 }
@@ -56,7 +58,7 @@ fn all_of_a_burst_can_be_used_though_all_begin_at_once() {
             (0..3).for_each(|replica| {
                 world.request(replica, 0);
             });
-            world.step();
+            world.pass(STEP_NS);
         }
         assert_eq!(world.clients[0].admitted as f64, capacity);
     }
