@@ -19,7 +19,7 @@ pub fn write_head(parts: &Parts, has_body: bool, out: &mut Vec<u8>) -> Result<()
         return Err(Fault::Expectation);
     }
     let has_length = has_one_length(parts)?;
-    let host = host(parts)?;
+    let host = host(parts, is_https(parts)?)?;
     for part in [parts.method.as_str().as_bytes(), b" ", target(parts)?, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
@@ -42,13 +42,22 @@ fn has_one_length(parts: &Parts) -> Result<bool, Fault> {
     }
 }
 
+/// Whether `:scheme` is https; it may be http too. Without an authority it is not known, and does not matter.
+fn is_https(parts: &Parts) -> Result<bool, Fault> {
+    match parts.uri.scheme_str() {
+        None | Some("http") => Ok(false),
+        Some("https") => Ok(true),
+        Some(_) => Err(Fault::Target),
+    }
+}
+
 /// `:authority` becomes Host; both may be given if they name the same place.
-fn host(parts: &Parts) -> Result<&[u8], Fault> {
+fn host(parts: &Parts, is_https: bool) -> Result<&[u8], Fault> {
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let mut hosts = parts.headers.get_all(header::HOST).iter().map(|host| host.as_bytes());
     let host = match (hosts.next(), hosts.next(), authority) {
         (_, Some(_), _) | (None, None, None) => return Err(Fault::Host),
-        (Some(host), None, Some(authority)) if !names_same_place(host, authority) => return Err(Fault::Host),
+        (Some(host), None, Some(authority)) if !names_same_place(host, authority, is_https) => return Err(Fault::Host),
         (_, None, Some(authority)) => authority,
         (Some(host), None, None) => host,
     };
@@ -112,6 +121,8 @@ mod tests {
             ("GET", "/", &[], Fault::Host),
             ("GET", "http://h/", &[("host", "other")], Fault::Host),
             ("GET", "http://u@h/", &[], Fault::Host),
+            ("GET", "ftp://h/", &[], Fault::Target),
+            ("GET", "https://h/", &[("host", "h:80")], Fault::Host),
             ("GET", "/", &[("host", "a"), ("host", "a")], Fault::Host),
             ("GET", "/", &[("host", "a b")], Fault::Host),
             ("GET", "http://h/", &[("expect", "y")], Fault::Expectation),

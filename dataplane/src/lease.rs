@@ -357,13 +357,20 @@ impl Lease {
         table.set_terms(Terms { alone_from: self.alone_from, ..table.terms() });
     }
 
+    /// Everything goes back, and nothing is asked for. To be said some time before [`Self::leave`]: what is on its way here
+    /// comes in time to go back too, and is not lost.
+    pub fn give_back_all(&mut self, table: &BucketTable, now: Nanos) {
+        self.asks.clear();
+        let keys: Vec<u64> = self.records.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.give_back(key, table, now, |_| 0.0, true));
+    }
+
     /// Everything goes back: the last things to say before the data plane stops. None: there is nobody to say them to.
     pub fn leave(&mut self, table: &BucketTable, now: Nanos) -> Vec<Request> {
         if !self.is_welcome() {
             return Vec::new();
         }
-        let keys: Vec<u64> = self.records.keys().copied().collect();
-        keys.into_iter().for_each(|key| self.give_back(key, table, now, |_| 0.0, true));
+        self.give_back_all(table, now);
         let mut requests = Vec::new();
         while let Some(stream) = &mut self.stream {
             let (seq, acked) = stream.send(true, now);

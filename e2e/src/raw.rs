@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -13,9 +13,14 @@ use crate::wait;
 /// Room made for one read.
 const READ_BYTES: usize = 64 * 1024;
 
+/// What bytes can be sent to and received from, plain or through TLS.
+pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
 /// A connection whose every byte the story chooses and sees.
 pub struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Bytes>,
     unread: Vec<u8>,
 }
 
@@ -59,6 +64,11 @@ impl Raw {
     pub fn new(stream: TcpStream) -> Self {
         // Only latency depends on it.
         let _ = stream.set_nodelay(true);
+        Self::over(Box::new(stream))
+    }
+
+    /// Takes over what may be more than a connection.
+    pub fn over(stream: Box<dyn Bytes>) -> Self {
         Self { stream, unread: Vec::new() }
     }
 

@@ -51,8 +51,8 @@ pub struct PoolArgs {
     #[arg(long, env = "BALANCER_SLOW_START_MS", value_name = "MS", default_value = "0")]
     pub slow_start_ms: String,
 
-    /// Requests in flight to one backend; more wait in a queue; 0: any number
-    #[arg(long, env = "BALANCER_MAX_IN_FLIGHT", value_name = "N", default_value = "0")]
+    /// Requests, and tunnels, in flight to one backend; more wait in a queue; 0: any number
+    #[arg(long, env = "BALANCER_MAX_IN_FLIGHT", value_name = "N", default_value = "1024")]
     pub max_in_flight: String,
 
     /// Milliseconds a request waits for a backend below --max-in-flight before it is answered 503

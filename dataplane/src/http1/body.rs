@@ -1,6 +1,9 @@
 //! A body as it comes in, and as it goes on.
 
-use super::{Fault, Framing, ResponseFraming, chunked::Chunked};
+use super::{Fault, Fields, Framing, Name, Options, ResponseFraming, chunked::Chunked};
+
+/// Most names of trailers that are compared with what Connection names.
+const MAX_COMPARED: usize = 64;
 
 /// How the data of a chunked body is passed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +73,17 @@ impl Body {
         Self { place, form, data_bytes: 0, trailers: Vec::new() }
     }
 
-    /// Lets trailers pass that a Trailer field announces.
+    /// Lets trailers pass that Trailer fields announce, but for those that Connection takes away (RFC 9110 section 7.6.1).
+    pub fn announce_all(&mut self, fields: Fields<'_>, options: Options) {
+        let announced = fields.all(Name::Trailer);
+        if !options.nominates {
+            return announced.for_each(|names| self.announce(names));
+        }
+        let names = announced.flat_map(|names| names.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        names.take(MAX_COMPARED).filter(|name| !fields.nominates(name)).for_each(|name| self.announce(name));
+    }
+
+    /// Lets trailers pass that these names announce.
     pub fn announce(&mut self, names: &[u8]) {
         if let Place::Chunked(chunked) = &mut self.place {
             if !chunked.announced.is_empty() {

@@ -195,7 +195,7 @@ pub(crate) fn may_trail(name: &[u8], announced: &[u8]) -> bool {
 
 /// Whether a field decides about the message and so must not come late (RFC 9110 section 6.5.1).
 fn decides(name: &[u8]) -> bool {
-    let known: [&[u8]; 18] = [
+    let known: [&[u8]; 21] = [
         b"authorization",
         b"cache-control",
         b"connection",
@@ -203,8 +203,11 @@ fn decides(name: &[u8]) -> bool {
         b"content-length",
         b"content-range",
         b"content-type",
+        b"cookie",
         b"expect",
+        b"forwarded",
         b"host",
+        b"http2-settings",
         b"keep-alive",
         b"max-forwards",
         b"set-cookie",

@@ -10,8 +10,8 @@ const MAX_LINE_BYTES: usize = 8 * 1024;
 pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most fields.
 pub(super) const MAX_FIELDS: usize = 100;
-/// How an absolute-form target begins.
-const SCHEME: &[u8] = b"http://";
+/// How an absolute-form target begins, and whether it is to be asked for through TLS.
+const SCHEMES: [(&[u8], bool); 2] = [(b"http://", false), (b"https://", true)];
 /// Empty lines before a request that are passed over (RFC 9112 section 2.2).
 const MAX_LEADING_LINES: usize = 2;
 
@@ -55,6 +55,8 @@ pub struct RequestHead {
     pub target: Range<usize>,
     /// Of an absolute-form target, the authority.
     pub authority: Option<Range<usize>>,
+    /// Of an absolute-form target, whether its scheme is https.
+    pub is_https: bool,
 }
 
 /// Checks the head that `bytes` begin with. `Ok(None)`: it is not complete, and nothing is wrong so far.
@@ -134,7 +136,7 @@ fn check(head: &[u8], fields: &mut Vec<Field>, scanned: bool) -> Result<RequestH
     for field in fields.places {
         checks.take(field.name, field.value_in(head), &mut found)?;
     }
-    check_host(checks.host, found.authority.clone().map(|authority| &head[authority]), found.is_http_10)?;
+    check_host(checks.host, head, &found)?;
     found.framing = checks.framing(found.is_http_10)?;
     Ok(found)
 }
@@ -170,7 +172,8 @@ fn parse_line(line: &[u8]) -> Result<RequestHead, Fault> {
         return Err(Fault::Method);
     }
     let at = method_end + 1;
-    let authority = parse_target(method, target)?.map(|length| at + SCHEME.len()..at + SCHEME.len() + length);
+    let absolute = parse_target(method, target)?;
+    let authority = absolute.as_ref().map(|absolute| at + absolute.authority.start..at + absolute.authority.end);
     let has_no_path = authority.as_ref().is_some_and(|authority| authority.end == at + target.len());
     Ok(RequestHead {
         is_http_10,
@@ -178,6 +181,7 @@ fn parse_line(line: &[u8]) -> Result<RequestHead, Fault> {
         method_end,
         target: at..at + target.len(),
         authority,
+        is_https: absolute.is_some_and(|absolute| absolute.is_https),
         ..RequestHead::default()
     })
 }
@@ -194,8 +198,14 @@ fn parse_version(version: &[u8]) -> Result<bool, Fault> {
     }
 }
 
-/// The length of an absolute-form target's authority; `None` for the other forms.
-fn parse_target(method: &[u8], target: &[u8]) -> Result<Option<usize>, Fault> {
+/// A target in absolute form.
+struct Absolute {
+    authority: Range<usize>,
+    is_https: bool,
+}
+
+/// `None` for the other forms.
+fn parse_target(method: &[u8], target: &[u8]) -> Result<Option<Absolute>, Fault> {
     if target == b"*" {
         return if method == b"OPTIONS" { Ok(None) } else { Err(Fault::Target) };
     }
@@ -205,14 +215,18 @@ fn parse_target(method: &[u8], target: &[u8]) -> Result<Option<usize>, Fault> {
     if target.starts_with(b"/") {
         return Ok(None);
     }
-    let after = strip_scheme(target).ok_or(Fault::Target)?;
-    let end = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
-    if host::is_authority(&after[..end]) { Ok(Some(end)) } else { Err(Fault::Target) }
+    let (start, is_https) = scheme(target).ok_or(Fault::Target)?;
+    let after = &target[start..];
+    let length = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
+    let absolute = Absolute { authority: start..start + length, is_https };
+    if host::is_authority(&after[..length]) { Ok(Some(absolute)) } else { Err(Fault::Target) }
 }
 
-fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = target.split_at_checked(SCHEME.len())?;
-    scheme.eq_ignore_ascii_case(SCHEME).then_some(rest)
+/// The length of the scheme that an absolute-form target begins with, and whether it is https.
+fn scheme(target: &[u8]) -> Option<(usize, bool)> {
+    let begins = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let (scheme, is_https) = SCHEMES.into_iter().find(|(scheme, _)| begins(scheme))?;
+    Some((scheme.len(), is_https))
 }
 
 /// The fields that decide where a message goes and where it ends.
@@ -262,10 +276,10 @@ impl<'a> Checks<'a> {
     }
 }
 
-fn check_host(host: Option<&[u8]>, authority: Option<&[u8]>, is_http_10: bool) -> Result<(), Fault> {
-    match (host, authority) {
-        (None, _) if !is_http_10 => Err(Fault::Host),
-        (Some(host), Some(authority)) if !host::names_same_place(host, authority) => Err(Fault::Host),
+fn check_host(host: Option<&[u8]>, head: &[u8], found: &RequestHead) -> Result<(), Fault> {
+    match (host, found.authority.clone().map(|authority| &head[authority])) {
+        (None, _) if !found.is_http_10 => Err(Fault::Host),
+        (Some(host), Some(authority)) if !host::names_same_place(host, authority, found.is_https) => Err(Fault::Host),
         _ => Ok(()),
     }
 }
@@ -304,6 +318,7 @@ mod tests {
             "OPTIONS * HTTP/1.1",
             "M-SEARCH http://h/x HTTP/1.1",
             "GET http://H:80?q HTTP/1.1",
+            "GET HTTPS://H/ HTTP/1.1",
         ] {
             let head = ok(&format!("{line}\r\nhost: h\r\nX:\t v \t\r\nY:\r\n\r\nrest"));
             assert_eq!(head.framing, Framing::Length(0));
@@ -313,6 +328,8 @@ mod tests {
         assert_eq!(ok("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\n\r\n").framing, Framing::Length(7));
         assert_eq!(ok("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked \r\n\r\n").framing, Framing::Chunked);
         assert!(ok("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n").upgrade);
+        let is_https = |line: &str| ok(&format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n")).is_https;
+        assert!(is_https("GET https://h/") && !is_https("GET http://h/") && !is_https("GET /"));
         let about_server = |line: &str| ok(&format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n")).about_server;
         assert!(about_server("OPTIONS http://h"));
         for line in ["OPTIONS http://h/", "OPTIONS http://h?q", "OPTIONS http://h/h", "GET http://h", "OPTIONS *"] {
@@ -341,6 +358,8 @@ mod tests {
             ("GET /\u{0} HTTP/1.1", Fault::Target),
             ("GET ftp://h/ HTTP/1.1", Fault::Target),
             ("GET http:// HTTP/1.1", Fault::Target),
+            ("GET https://?q HTTP/1.1", Fault::Target),
+            ("GET https:/h HTTP/1.1", Fault::Target),
             ("GET http://u@h/ HTTP/1.1", Fault::Target),
             ("CONNECT h:80 HTTP/1.1", Fault::Method),
             ("TRACE / HTTP/1.1", Fault::Method),
@@ -389,6 +408,7 @@ mod tests {
         }
         assert_eq!(scan("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Fault::TransferEncoding));
         assert_eq!(scan("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n"), Err(Fault::Host));
+        assert_eq!(scan("GET https://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n"), Err(Fault::Host));
     }
 
     #[test]

@@ -10,15 +10,14 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
     port.is_none_or(is_port) && (is_ip_literal(host) || (!host.is_empty() && is_reg_name(host)))
 }
 
-/// Whether two valid authorities of scheme `http` name the same place.
-pub(crate) fn names_same_place(a: &[u8], b: &[u8]) -> bool {
+/// Whether two valid authorities of one scheme, `https` or `http`, name the same place.
+pub(crate) fn names_same_place(a: &[u8], b: &[u8], is_https: bool) -> bool {
     let ((a_host, a_port), (b_host, b_port)) = (split_port(a), split_port(b));
-    a_host.eq_ignore_ascii_case(b_host) && effective(a_port) == effective(b_port)
-}
-
-/// An empty port, and none, is 80.
-fn effective(port: Option<&[u8]>) -> &[u8] {
-    port.filter(|p| !p.is_empty()).unwrap_or(b"80")
+    // An empty port, and none, is the scheme's.
+    let of_scheme: &[u8] = if is_https { b"443" } else { b"80" };
+    let effective = |port: Option<&[u8]>| port.filter(|p| !p.is_empty()).unwrap_or(of_scheme) == of_scheme;
+    let same_port = a_port == b_port || (effective(a_port) && effective(b_port));
+    a_host.eq_ignore_ascii_case(b_host) && same_port
 }
 
 fn split_port(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
@@ -80,9 +79,11 @@ mod tests {
 
     #[test]
     fn the_same_place_in_other_words() {
-        assert!(names_same_place(b"A.example", b"a.EXAMPLE:80"));
-        assert!(names_same_place(b"[::1]:", b"[::1]:80"));
-        assert!(!names_same_place(b"a", b"a:81"));
-        assert!(!names_same_place(b"a", b"b"));
+        assert!(names_same_place(b"A.example", b"a.EXAMPLE:80", false));
+        assert!(names_same_place(b"[::1]:", b"[::1]:80", false));
+        assert!(names_same_place(b"a", b"a:443", true) && names_same_place(b"a:80", b"a:80", true));
+        assert!(!names_same_place(b"a", b"a:80", true) && !names_same_place(b"a", b"a:443", false));
+        assert!(!names_same_place(b"a", b"a:81", false));
+        assert!(!names_same_place(b"a", b"b", false));
     }
 }

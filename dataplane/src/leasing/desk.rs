@@ -2,13 +2,18 @@
 
 use std::{
     cell::Cell,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
-use tokio::sync::{futures::Notified, mpsc, watch};
+use tokio::{
+    sync::{Notify, futures::Notified, mpsc, watch},
+    time::timeout,
+};
 
 use super::bells::Bells;
 use crate::{
@@ -53,6 +58,7 @@ pub struct LeaseDesk {
     scope: watch::Sender<LimitScope>,
     settled: AtomicBool,
     settled_by: AtomicU64,
+    settling: Notify,
 }
 
 impl Default for LeaseDesk {
@@ -67,6 +73,7 @@ impl Default for LeaseDesk {
             scope: watch::Sender::new(LimitScope::Local),
             settled: AtomicBool::new(false),
             settled_by: AtomicU64::new(0),
+            settling: Notify::new(),
         }
     }
 }
@@ -117,13 +124,27 @@ impl LeaseDesk {
     /// Whether this data plane can do without the ledger from now on: it has a share of every limit, or it is known that
     /// there is none to be had.
     pub(crate) fn is_settled(&self) -> bool {
-        *self.scope.borrow() == LimitScope::Local
-            || self.settled.load(Relaxed)
+        self.settled.load(Relaxed)
             || clock::now().0 >= self.settled_by.load(Relaxed)
+            || *self.scope.borrow() == LimitScope::Local
+    }
+
+    /// Resolves when that is so, after the time that a data plane may be not ready for that reason at the latest.
+    pub(crate) async fn await_settled(&self) {
+        let mut told = pin!(self.settling.notified());
+        // Before the look: what comes after it is heard.
+        told.as_mut().enable();
+        if !self.is_settled() {
+            let left = Nanos(self.settled_by.load(Relaxed)).since(clock::now());
+            // If it does not come in time, it need not be waited for any more.
+            let _ = timeout(Duration::from_nanos(left), told).await;
+        }
     }
 
     pub(super) fn settle(&self) {
-        self.settled.store(true, Relaxed);
+        if !self.settled.swap(true, Relaxed) {
+            self.settling.notify_waiters();
+        }
     }
 
     pub(super) fn scope(&self) -> watch::Receiver<LimitScope> {
@@ -183,13 +204,16 @@ mod tests {
         news.await;
     }
 
-    #[test]
-    fn readiness_waits_for_a_share_only_where_there_must_be_one() {
+    #[tokio::test]
+    async fn readiness_waits_for_a_share_only_where_there_must_be_one() {
         let desk = LeaseDesk::default();
         assert!(desk.is_settled());
         desk.set_scope(LimitScope::Global);
         assert!(!desk.is_settled());
+        let mut waiting = pin!(desk.await_settled());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         desk.settle();
+        waiting.await;
         assert!(desk.is_settled());
     }
 }

@@ -166,15 +166,16 @@ impl<'a> Host<'a> {
         self.shared.leases.settle();
     }
 
+    /// Gives everything back, which the next requests say.
+    pub(super) fn give_back(&mut self) {
+        self.hear_all();
+        self.lease.give_back_all(self.table(), clock::now());
+    }
+
     /// What is to be said at the end.
     pub(super) fn leave(&mut self) -> Vec<Request> {
         self.hear_all();
         self.lease.leave(self.table(), clock::now())
-    }
-
-    /// The ledger knows that this data plane is gone: its share is another's now.
-    pub(super) fn left(&mut self) {
-        self.identity.keep_share(0.0);
     }
 
     /// Limits count for this data plane alone from now on.

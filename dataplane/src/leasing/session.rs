@@ -109,23 +109,40 @@ fn say(outbox: &mpsc::Sender<LeaseRequest>, request: Request) -> Result<(), Lost
 
 /// Gives everything back, and waits until that has been heard.
 async fn farewell(host: &mut Host<'_>, outbox: mpsc::Sender<LeaseRequest>, inbound: &mut Streaming<LeaseResponse>) {
-    let requests = host.leave();
-    if requests.is_empty() {
+    if !host.is_welcome() {
         return;
     }
-    let heard = timeout(FAREWELL, async {
-        for request in requests {
-            // If it is gone, so is the other half.
-            let _ = outbox.send(request.into()).await;
-        }
-        while inbound.message().await?.is_some() {}
-        Ok::<_, tonic::Status>(())
-    });
-    match heard.await {
-        Ok(Ok(())) => host.left(),
-        Ok(Err(status)) => tracing::debug!(%status, "what was held could not be given back"),
+    match timeout(FAREWELL, give_back(host, outbox, inbound)).await {
+        Ok(Ok(())) => tracing::debug!("what was held has been given back"),
+        Ok(Err(broken)) => tracing::debug!("what was held could not be given back: {broken}"),
         Err(_) => tracing::debug!("it is not known whether what was held has been given back"),
     }
+}
+
+async fn give_back(
+    host: &mut Host<'_>,
+    outbox: mpsc::Sender<LeaseRequest>,
+    inbound: &mut Streaming<LeaseResponse>,
+) -> Result<(), Broken> {
+    host.give_back();
+    let mut said = 0;
+    while let Some(request) = host.request() {
+        said = request.seq;
+        say(&outbox, request)?;
+    }
+    // Until it is heard, what was on its way here arrives.
+    let mut echoed = 0;
+    while echoed < said {
+        let response = inbound.message().await.map_err(Lost::from)?.ok_or(Lost::Ended)?;
+        echoed = echoed.max(response.echoed);
+        host.receive(response.try_into()?)?;
+    }
+    for request in host.leave() {
+        say(&outbox, request)?;
+    }
+    drop(outbox);
+    while inbound.message().await.map_err(Lost::from)?.is_some() {}
+    Ok(())
 }
 
 /// The first request in parts that can be sent.

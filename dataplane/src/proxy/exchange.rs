@@ -12,7 +12,7 @@ use super::{
     outgoing::Outgoing,
 };
 use crate::{
-    http1::{ANY_TRAILER, Body, Fault, Form, Name, ResponseHead},
+    http1::{ANY_TRAILER, Body, Fault, Form, ResponseHead},
     pool::InFlight,
     server::{Deadline, Worker},
     traffic::Failure,
@@ -73,7 +73,7 @@ impl Exchange {
         let Place { mut upstream, backend_id, in_flight, part_due } = place;
         let mut body = Body::of_response(head.framing, caller.form());
         if caller.takes_trailers() {
-            upstream.fields().all(Name::Trailer).for_each(|names| body.announce(names));
+            body.announce_all(upstream.fields(), head.options);
             if upstream.announces_no_trailers() {
                 body.announce(ANY_TRAILER);
             }

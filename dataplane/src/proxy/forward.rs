@@ -190,6 +190,7 @@ impl Forward<'_> {
         let patience = self.worker.options.response_timeout;
         loop {
             outgoing.poll_send(cx, caller, upstream, (self.answer_due, patience))?;
+            self.measure_backend_only(outgoing);
             // Who does not listen is told no more: interim answers wait on the backend's connection.
             ready!(caller.poll_told(cx))?;
             let head = ready!(upstream.poll_head(cx, outgoing.is_head, &self.worker.buffers))?;
@@ -206,6 +207,16 @@ impl Forward<'_> {
                 self.pass_on_interim(&head, upstream, caller);
             }
             upstream.held.consume(head.length);
+        }
+    }
+
+    /// The time for an answer stands still while the client's body does: a client that stops must not look like a
+    /// backend that is late.
+    fn measure_backend_only(&self, outgoing: &Outgoing) {
+        if outgoing.waits_for_caller() {
+            self.answer_due.clear();
+        } else if !self.answer_due.is_set() {
+            self.answer_due.set(self.worker.options.response_timeout);
         }
     }
 

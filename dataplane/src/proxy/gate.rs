@@ -27,6 +27,10 @@ impl Proxy {
         if snapshot.limit_scope == LimitScope::Local {
             return shared.buckets.take(client.key, &limit, client.kind, started);
         }
+        if !shared.leases.is_settled() {
+            // It has just started. Boxed for the same reason as below.
+            Box::pin(shared.leases.await_settled()).await;
+        }
         let client = SharedClient {
             bucket: client.key,
             kind: client.kind,

@@ -42,6 +42,7 @@ pub(super) struct Outgoing {
     state: State,
     /// The body waits until the backend asks for it, or until then.
     held: Option<Arc<Deadline>>,
+    waits_for_caller: bool,
 }
 
 /// How far the request is.
@@ -59,7 +60,8 @@ impl Outgoing {
     /// Turns a client's request into the proxy's.
     pub(super) fn new(forward: &Forward<'_>, head: &Head, hops: Hops, caller: &impl Caller) -> Self {
         let (facts, worker) = (head.facts(), forward.worker);
-        let has_body = facts.framing != Framing::Length(0);
+        // In HTTP/2 the end of a body of no bytes may be still to come.
+        let has_body = facts.framing != Framing::Length(0) || !caller.is_over();
         let websocket = !has_body && head.wants_websocket();
         // HTTP/1.0 does not know it, and without a body it says nothing (RFC 9110 section 10.1.1).
         let expects = facts.expects && !facts.is_http_10 && has_body && !takes_expect_away(head);
@@ -73,7 +75,6 @@ impl Outgoing {
         let mut sheet = worker.buffers.sheet();
         let changes = Changes { websocket, chunked, expects, max_forwards };
         let host_place = headers::write_request(&mut sheet, head, &forwarded, changes);
-        debug_assert!(has_body || caller.is_over());
         Self {
             head: sheet,
             sent: 0,
@@ -85,6 +86,7 @@ impl Outgoing {
             is_head: head.method() == b"HEAD",
             state: State::Sending,
             held: expects.then(|| worker.timers.deadline()),
+            waits_for_caller: false,
         }
     }
 
@@ -139,6 +141,11 @@ impl Outgoing {
         self.state == State::Sent
     }
 
+    /// Whether the backend has been sent all that is here of the request, and the rest is still to come.
+    pub(super) fn waits_for_caller(&self) -> bool {
+        self.waits_for_caller
+    }
+
     /// The backend asks for the body.
     pub(super) fn release(&mut self, caller: &mut impl Caller) {
         if self.held.take().is_some() {
@@ -155,6 +162,7 @@ impl Outgoing {
         upstream: &mut Upstream,
         (due, patience): (&Deadline, Duration),
     ) -> Result<(), CallerGone> {
+        self.waits_for_caller = false;
         while self.state == State::Sending {
             let head = &self.head[self.sent..];
             let body = self.body(caller);
@@ -162,6 +170,7 @@ impl Outgoing {
                 match self.poll_body(cx, caller) {
                     Poll::Ready(more) => more?,
                     Poll::Pending => {
+                        self.waits_for_caller = self.held.is_none();
                         // What was written must not wait for what was not.
                         let _ = upstream.poll_flush(cx);
                         return Ok(());

@@ -22,7 +22,7 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> io::Result<Opti
     let Opened { stream, peer, scheme, protocol } = opened;
     let proxy = Proxy::new(worker.clone(), peer, scheme, stream.is_refused());
     let answer_due = worker.timers.deadline();
-    let client = Client::new(worker.clone(), stream, protocol == Protocol::Either);
+    let client = Client::new(worker.clone(), stream, protocol == Protocol::Either, scheme == "https");
     let http2 = Connection { worker, proxy, client, answer_due }.serve().await?;
     Ok(http2.map(|stream| Opened { stream, peer, scheme, protocol: Protocol::Http2 }))
 }

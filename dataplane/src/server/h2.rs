@@ -3,11 +3,12 @@
 mod answer_body;
 mod caller;
 mod lines;
+mod tasks;
 
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode};
-use hyper::{body::Incoming, rt::Executor, server::conn::http2 as hyper_http2, service::service_fn};
+use hyper::{body::Incoming, server::conn::http2 as hyper_http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::{Deadline, Worker, connection::Opened};
@@ -17,6 +18,7 @@ use crate::{
 };
 use answer_body::HttpBody;
 use caller::Http2Caller;
+use tasks::StreamTasks;
 
 /// Requests of one connection served at once.
 const MAX_CONCURRENT_STREAMS: u32 = 128;
@@ -37,8 +39,13 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<(
     let proxy = Proxy::new(worker.clone(), opened.peer, opened.scheme, opened.stream.is_refused());
     let (begun, active) = (Cell::new(false), Cell::new(0));
     let handler = Rc::new(Handler { worker: worker.clone(), proxy, idle: idle.clone(), begun, active });
-    let connection =
-        builder().serve_connection(TokioIo::new(opened.stream), service_fn(|request| handler.clone().handle(request)));
+    let tasks = StreamTasks::default();
+    let service = service_fn(|request| {
+        let taken_by = worker.timers.deadline();
+        tasks.bound_next(taken_by.clone());
+        handler.clone().handle(request, taken_by)
+    });
+    let connection = builder(tasks.clone()).serve_connection(TokioIo::new(opened.stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
@@ -60,8 +67,8 @@ pub(super) async fn serve(worker: Rc<Worker>, opened: Opened) -> hyper::Result<(
     }
 }
 
-fn builder() -> hyper_http2::Builder<OnThisThread> {
-    let mut builder = hyper_http2::Builder::new(OnThisThread);
+fn builder(tasks: StreamTasks) -> hyper_http2::Builder<StreamTasks> {
+    let mut builder = hyper_http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
@@ -86,10 +93,15 @@ struct Handler {
 }
 
 impl Handler {
-    async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Result<Response<HttpBody>, Infallible> {
+    /// Answers a request. The client must take each part of the answer by `taken_by`, which is set with each.
+    async fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        taken_by: Arc<Deadline>,
+    ) -> Result<Response<HttpBody>, Infallible> {
         let active = Active::begin(self.clone());
         let (parts, incoming) = request.into_parts();
-        let mut caller = Http2Caller::new(&parts, incoming);
+        let mut caller = Http2Caller::new(&parts, incoming, &self.worker);
         let mut head = self.worker.take_head();
         let has_body = !caller.is_empty();
         let (answer, completion) = match head.write(|out| http2::write_head(&parts, has_body, out)) {
@@ -98,7 +110,8 @@ impl Handler {
         };
         let is_head = parts.method == http::Method::HEAD;
         self.worker.give_back_head(head);
-        let (response, out) = to_response(answer, |body| HttpBody::new(body, is_head, caller, completion, active));
+        let (response, out) =
+            to_response(answer, |body| HttpBody::new(body, is_head, caller, completion, (active, taken_by)));
         self.worker.buffers.give_back(out);
         Ok(response)
     }
@@ -135,6 +148,11 @@ impl Active {
         handler.idle.clear();
         Self(handler)
     }
+
+    /// How long the client may take for a part of the answer.
+    fn patience(&self) -> Duration {
+        self.0.worker.options.client_idle_timeout
+    }
 }
 
 impl Drop for Active {
@@ -144,18 +162,5 @@ impl Drop for Active {
         if left == 0 {
             self.0.idle.set(self.0.worker.options.keep_alive_timeout);
         }
-    }
-}
-
-/// Runs hyper's tasks where the connection is.
-#[derive(Clone, Copy)]
-struct OnThisThread;
-
-impl<F> Executor<F> for OnThisThread
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
     }
 }

@@ -67,6 +67,8 @@ fn server_config(files: &[CertificateFiles]) -> Result<ServerConfig, TlsError> {
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Clients keep their own session. A table here would hold 256, behind a lock of all threads.
+    config.ticketer = ring::Ticketer::new().map_err(TlsError::Rustls)?;
     Ok(config)
 }
 

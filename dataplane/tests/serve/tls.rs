@@ -13,7 +13,7 @@ use dataplane::server::{
 use http::Request;
 use http_body_util::Full;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, HandshakeKind, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
@@ -49,13 +49,18 @@ async fn connect_over(
     trusted: &CertificateFiles,
     alpn: &[u8],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    client(trusted, alpn).connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await
+}
+
+/// A client without a session, that trusts what is in `trusted` now.
+fn client(trusted: &CertificateFiles, alpn: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&trusted.certificate).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(host.to_owned()).unwrap(), stream).await
+    TlsConnector::from(Arc::new(config))
 }
 
 fn get() -> Request<Full<bytes::Bytes>> {
@@ -75,6 +80,29 @@ async fn each_host_gets_its_certificate_and_http2_is_agreed() {
     assert!(seen.requests.lock().unwrap()[0].to_ascii_lowercase().contains("\r\nx-forwarded-proto: https\r\n"));
     connect(&plane, "x.b.test", &b, b"http/1.1").await.unwrap();
     connect(&plane, "x.b.test", &a, b"h2").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_however_many_clients_came_since() {
+    let directory = tempfile::tempdir().unwrap();
+    let a = make(directory.path(), "a.test");
+    let tls = Some(Certificates::load(vec![a.clone()]).unwrap());
+    let (address, _) = backend::start(backend::ok);
+    let plane = Plane::start_with(&[address], None, ServeOptions { tls, ..ServeOptions::default() });
+    let once = async |client: TlsConnector| {
+        let stream = TcpStream::connect(plane.address).await.unwrap();
+        let mut stream = client.connect("a.test".try_into().unwrap(), stream).await.unwrap();
+        // Tickets come before the answer.
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+        stream.get_ref().1.handshake_kind()
+    };
+    let first = client(&a, b"http/1.1");
+    assert_eq!(once(first.clone()).await, Some(HandshakeKind::Full));
+    for _ in 0..300 {
+        once(client(&a, b"http/1.1")).await;
+    }
+    assert_eq!(once(first).await, Some(HandshakeKind::Resumed));
 }
 
 #[tokio::test]

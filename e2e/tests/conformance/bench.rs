@@ -3,11 +3,17 @@
 use std::{fs, net::SocketAddr};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Database, Deployment, Setup, raw::Raw};
+use e2e::{
+    Database, Deployment, Setup,
+    raw::{Bytes, Raw},
+};
+use tokio::net::TcpStream;
 
 use crate::{
     case::{Case, final_head},
+    frames::Http2,
     recorder::Recorder,
+    tls::Tls,
 };
 
 /// Another request, to see whether a connection still takes one.
@@ -21,11 +27,26 @@ pub(crate) struct Bench {
     pub(crate) proxy: SocketAddr,
     /// The planes.
     pub(crate) deployment: Deployment,
+    /// Clients speak TLS.
+    tls: Option<Tls>,
 }
 
 impl Bench {
     pub(crate) async fn start() -> Result<Self> {
         Self::start_with(&[]).await
+    }
+
+    /// One that is spoken to plainly, and one through TLS.
+    pub(crate) async fn both() -> Result<[Self; 2]> {
+        Ok([Self::start().await?, Self::start_tls(&[]).await?])
+    }
+
+    /// Clients speak TLS.
+    pub(crate) async fn start_tls(args: &[&str]) -> Result<Self> {
+        let tls = Tls::new()?;
+        let files = tls.args()?;
+        let args: Vec<_> = files.iter().map(String::as_str).chain(args.iter().copied()).collect();
+        Ok(Self { tls: Some(tls), ..Self::start_with(&args).await? })
     }
 
     /// With further flags for the data plane.
@@ -48,7 +69,7 @@ impl Bench {
     async fn over(recorder: Recorder, setup: Setup, args: &[&str]) -> Result<Self> {
         let deployment = args.iter().fold(setup, |setup, arg| setup.data_plane_arg(arg)).start().await?;
         let proxy = deployment.data_plane()?.proxy();
-        Ok(Self { recorder, proxy, deployment })
+        Ok(Self { recorder, proxy, deployment, tls: None })
     }
 
     /// Plays all cases and complains of all that are not as they must be.
@@ -63,7 +84,26 @@ impl Bench {
 
     /// A connection to the proxy.
     pub(crate) async fn connect(&self) -> Result<Raw> {
-        Raw::connect(self.proxy).await
+        Ok(Raw::over(self.bytes(b"http/1.1").await?))
+    }
+
+    /// A connection to the proxy that HTTP/2 is spoken on.
+    pub(crate) async fn connect_http2(&self) -> Result<Http2> {
+        Http2::begin(self.bytes(b"h2").await?).await
+    }
+
+    async fn bytes(&self, alpn: &[u8]) -> Result<Box<dyn Bytes>> {
+        let stream = TcpStream::connect(self.proxy).await?;
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            None => Ok(Box::new(stream)),
+            Some(tls) => Ok(Box::new(tls.connect(stream, alpn).await?)),
+        }
+    }
+
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// The connection has ended without another byte.

@@ -151,7 +151,7 @@ impl Case {
 
     /// The first answer.
     async fn play(&self, bench: &Bench) -> Result<Option<(Head, Vec<u8>)>> {
-        let mut raw = Raw::connect(bench.proxy).await?;
+        let mut raw = bench.connect().await?;
         raw.send(&self.bytes).await?;
         let mut first = None;
         for (index, allowed) in self.answers.iter().enumerate() {

@@ -1,13 +1,8 @@
 //! HTTP/2 by the frame (RFC 9113 sections 4 and 6), with the little of HPACK (RFC 7541) that a test needs.
 
-use std::net::SocketAddr;
-
 use anyhow::{Result, ensure};
-use e2e::wait;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use e2e::{raw::Bytes, wait};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -65,18 +60,22 @@ pub(crate) struct Frame {
 }
 
 /// A connection that frames are sent on.
-pub(crate) struct Http2(pub(crate) TcpStream);
+pub(crate) struct Http2(pub(crate) Box<dyn Bytes>);
 
 impl Http2 {
-    /// Opens one: preface and empty SETTINGS.
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let mut this = Self(TcpStream::connect(address).await?);
+    /// Says how one begins: preface and empty SETTINGS.
+    pub(crate) async fn begin(stream: Box<dyn Bytes>) -> Result<Self> {
+        let mut this = Self(stream);
         this.send([PREFACE, &frame(SETTINGS, 0, 0, "")].concat()).await?;
         Ok(this)
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
-        Ok(wait::bounded("send", self.0.write_all(bytes.as_ref())).await??)
+        let sent = async {
+            self.0.write_all(bytes.as_ref()).await?;
+            self.0.flush().await
+        };
+        Ok(wait::bounded("send", sent).await??)
     }
 
     /// The next frame; `None`: the server has closed the connection.

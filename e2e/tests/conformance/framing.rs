@@ -282,20 +282,41 @@ fn trailers() -> Vec<Case> {
         "X-Forwarded-For: 6.6.6.6",
         "X-API-Key: k",
         "Connection: close",
+        "Keep-Alive: timeout=5",
+        "TE: trailers",
+        "Trailer: X",
+        "Upgrade: h2c",
+        "Proxy-Connection: close",
+        "HTTP2-Settings: AAMAAABk",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: evil",
+        "Forwarded: for=6.6.6.6",
+        "Cookie: a=1",
+        "X-Nominated: 1",
     ];
-    let with = |line: &str| chunked(&format!("2\r\nhi\r\n0\r\n{line}\r\n\r\n"));
+    // All of them are announced: that alone must not be enough. What Connection names is of this connection.
+    let with = |line: &str| {
+        let name = line.split(':').next().unwrap_or_default();
+        let head = format!("Connection: x-nominated\r\nTrailer: X-Good, {name}\r\nTransfer-Encoding: chunked\r\n");
+        format!("POST / HTTP/1.1\r\nHost: h\r\n{head}\r\n2\r\nhi\r\n0\r\n{line}\r\nX-Good: 1\r\n\r\n")
+    };
     fields
         .into_iter()
         .map(|line| {
             let case = passed(format!("trailer {line:?}"), with(line)).body("hi");
-            case.sees("host", &["h"]).sees("x-forwarded-for", &["127.0.0.1"]).sees("authorization", &[]).trailers(&[])
+            case.sees("host", &["h"])
+                .sees("x-forwarded-for", &["127.0.0.1"])
+                .sees("authorization", &[])
+                .trailers(&[("x-good", "1")])
         })
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn framing() -> Result<()> {
-    let cases = [lengths(), codings(), both(), good_chunks(), bad_chunks(), trailers()];
-    Bench::start().await?.play(&cases.into_iter().flatten().collect::<Vec<_>>()).await;
+    for bench in Bench::both().await? {
+        let cases = [lengths(), codings(), both(), good_chunks(), bad_chunks(), trailers()];
+        bench.play(&cases.into_iter().flatten().collect::<Vec<_>>()).await;
+    }
     Ok(())
 }

@@ -110,6 +110,8 @@ fn numbers() -> Vec<Case> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts() -> Result<()> {
     let cases: Vec<_> = good().chain(bad()).chain(numbers()).collect();
-    Bench::start().await?.play(&cases).await;
+    for bench in Bench::both().await? {
+        bench.play(&cases).await;
+    }
     Ok(())
 }

@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     bench::Bench,
     frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
         WINDOW_UPDATE, field, frame, get, request,
     },
     http2::{Outcome, outcome},
@@ -21,6 +21,9 @@ use crate::{
 
 /// How long others may wait beside a flood, on a machine where client, proxy and backend share the processors.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Processor time of the proxy that a flood may cost, in a build without optimization.
+const MOST_CPU_MS: u64 = 3000;
 
 /// A flood: what is sent first, and then again and again.
 struct Flood {
@@ -78,8 +81,8 @@ fn floods() -> Vec<Flood> {
 impl Flood {
     /// Sends it all, or until the server ends it; whether it did.
     async fn play(&self, bench: &Bench) -> Result<bool> {
-        let http2 = Http2::open(bench.proxy).await?;
-        let (mut from, mut to) = http2.0.into_split();
+        let http2 = bench.connect_http2().await?;
+        let (mut from, mut to) = tokio::io::split(http2.0);
         let reader = tokio::spawn(async move {
             let mut part = vec![0; 64 << 10];
             while from.read(&mut part).await.is_ok_and(|read| read > 0) {}
@@ -133,6 +136,7 @@ async fn floods_are_bounded() -> Result<()> {
             Err(error) => complaints.push(format!("{}: {error:#}", flood.name)),
             Ok(ended) if flood.ends && !ended => complaints.push(format!("{}: goes on", flood.name)),
             Ok(_) if slowest > PATIENCE => complaints.push(format!("{}: others wait {slowest:?}", flood.name)),
+            Ok(_) if cpu > MOST_CPU_MS => complaints.push(format!("{}: {cpu} ms of CPU", flood.name)),
             Ok(_) if resident > before + (16 << 20) => complaints.push(format!("{}: {resident} bytes", flood.name)),
             Ok(_) if !record.violations.is_empty() => {
                 complaints.push(format!("{}: {:?}", flood.name, record.violations))
@@ -148,20 +152,22 @@ async fn floods_are_bounded() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_bomb_does_not_go_off() -> Result<()> {
     let bench = Bench::start().await?;
-    let before = bench.resident_bytes()?;
+    let (before, ticks) = (bench.resident_bytes()?, bench.cpu_ticks()?);
     let large = "x".repeat(4000);
     // A field of 4,000 bytes enters the table as its first entry, index 62; each further byte stands for all of it.
     let length = [0x7f, 0xa1, 0x1e];
     let entry = [b"\x40\x01b".as_slice(), &length, large.as_bytes()].concat();
     let bomb = [get(), entry, vec![0xbe; 10_000]].concat();
     for _ in 0..20 {
-        let mut http2 = Http2::open(bench.proxy).await?;
+        let mut http2 = bench.connect_http2().await?;
         http2.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &bomb)).await?;
         let found = outcome(&mut http2).await?;
         ensure!(found != Outcome::Served, "{found:?}");
     }
     let grown = bench.resident_bytes()?.saturating_sub(before);
     ensure!(grown < 16 << 20, "grown by {grown} bytes");
+    let cpu = (bench.cpu_ticks()? - ticks) * 10;
+    ensure!(cpu < MOST_CPU_MS, "{cpu} ms of CPU");
     ensure!(bench.recorder.take().await?.seen.is_empty());
     bench.serves().await
 }

@@ -6,6 +6,7 @@ mod bench;
 mod case;
 mod frames;
 mod recorder;
+mod tls;
 mod wire;
 
 mod answers;
@@ -15,6 +16,8 @@ mod heads;
 mod hosts;
 mod http2;
 mod http2_floods;
+mod http2_rules;
+mod http2_slow;
 mod memory;
 mod mutations;
 mod repeats;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long, unless `CONFORMANCE_MUTATION_SECS` says otherwise.
-const SECONDS: u64 = 20;
+const SECONDS: u64 = 60;
 const CONNECTIONS: u64 = 8;
 /// A connection without an end after this hangs: well above the time-outs set below.
 const HUNG: Duration = Duration::from_secs(15);

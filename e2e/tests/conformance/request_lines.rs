@@ -49,25 +49,31 @@ fn targets_that_pass() -> Vec<Case> {
     targets.into_iter().chain([long.as_str()]).map(same).collect()
 }
 
-fn absolute_forms() -> Vec<Case> {
-    let form = |absolute: &str, host: &str, origin: &str| {
-        let bytes = format!("GET {absolute} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        passed(absolute, bytes).line(format!("GET {origin} HTTP/1.1"))
+/// On a connection of this scheme.
+fn absolute_forms(scheme: &str) -> Vec<Case> {
+    let (other, port) = if scheme == "https" { ("http", 443) } else { ("https", 80) };
+    let upper = scheme.to_ascii_uppercase();
+    let bytes = |absolute: &str, host: &str| format!("GET {absolute} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let form = |absolute: String, host: &str, origin: &str| {
+        passed(absolute.clone(), bytes(&absolute, host)).line(format!("GET {origin} HTTP/1.1"))
     };
+    let bad = |absolute: String, host: &str| refused(absolute.clone(), bytes(&absolute, host), &[400]);
     vec![
-        form("http://h/a?b", "h", "/a?b").sees("host", &["h"]),
-        form("HTTP://h/a", "h", "/a"),
-        form("http://h", "h", "/"),
-        form("http://h/", "H:80", "/"),
-        form("http://h:80/", "h", "/"),
-        form("http://h/a%2Fb/../c?x=%zz&&", "h", "/a%2Fb/../c?x=%zz&&"),
-        form("http://[::1]:8080/x", "[::1]:8080", "/x"),
-        refused("another host", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", &[400]),
-        refused("another port", "GET http://a:1/ HTTP/1.1\r\nHost: a:2\r\n\r\n", &[400]),
-        refused("user information", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
-        refused("no authority", "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
-        refused("another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", &[400, 421]),
-        refused("absolute without Host", "GET http://a/ HTTP/1.1\r\n\r\n", &[400]),
+        form(format!("{scheme}://h/a?b"), "h", "/a?b").sees("host", &["h"]),
+        form(format!("{upper}://h/a"), "h", "/a"),
+        form(format!("{scheme}://h"), "h", "/"),
+        form(format!("{scheme}://h?"), "h", "/?"),
+        form(format!("{scheme}://h/"), &format!("H:{port}"), "/"),
+        form(format!("{scheme}://h:{port}/"), "h", "/"),
+        form(format!("{scheme}://h/a%2Fb/../c?x=%zz&&"), "h", "/a%2Fb/../c?x=%zz&&"),
+        form(format!("{scheme}://[::1]:8080/x"), "[::1]:8080", "/x"),
+        bad(format!("{other}://h/"), "h"),
+        bad(format!("{scheme}://a/"), "b"),
+        bad(format!("{scheme}://a:1/"), "a:2"),
+        bad(format!("{scheme}://u@a/"), "a"),
+        bad(format!("{scheme}:///x"), "a"),
+        bad("ftp://a/".into(), "a"),
+        refused("absolute without Host", format!("GET {scheme}://a/ HTTP/1.1\r\n\r\n"), &[400]),
     ]
 }
 
@@ -184,7 +190,16 @@ fn lines() -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn request_lines() -> Result<()> {
-    let cases = [targets_that_pass(), absolute_forms(), targets_that_do_not(), methods(), versions(), lines()];
-    Bench::start().await?.play(&cases.into_iter().flatten().collect::<Vec<_>>()).await;
+    for bench in Bench::both().await? {
+        let cases = [
+            targets_that_pass(),
+            absolute_forms(bench.scheme()),
+            targets_that_do_not(),
+            methods(),
+            versions(),
+            lines(),
+        ];
+        bench.play(&cases.into_iter().flatten().collect::<Vec<_>>()).await;
+    }
     Ok(())
 }

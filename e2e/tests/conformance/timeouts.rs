@@ -88,6 +88,20 @@ async fn a_body_that_stops() -> Result<()> {
     bench.serves().await
 }
 
+/// The time for an answer is the backend's: it does not run while the client's body stands still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_stops_is_never_taken_for_a_backend_that_is_late() -> Result<()> {
+    let bench = Bench::start_with(&["--response-timeout-ms", "300", "--client-idle-timeout-ms", "1000"]).await?;
+    let (mut raw, start) = (bench.connect().await?, Instant::now());
+    raw.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe").await?;
+    let status = raw.answer().await?.0.status();
+    ensure!(status == 408, "{status}");
+    came_after(start, CLIENT_IDLE)?;
+    let failures = bench.deployment.data_plane()?.metrics().await?.sum("balancer_backend_failures_total", "");
+    ensure!(failures == 0.0, "{failures}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_waits_for_its_next_request() -> Result<()> {
     let bench = Bench::start_with(&FLAGS).await?;
@@ -132,7 +146,8 @@ async fn an_answer_that_stops_is_cut_off() -> Result<()> {
 /// slowhttptest in small: slow heads, slow bodies, slow readers; others are served as if they were not there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_clients_do_not_hurt_others() -> Result<()> {
-    let bench = Bench::start().await?;
+    // Many connections at once are much for the backend.
+    let bench = Bench::start_with(&["--connect-timeout-ms", "10000"]).await?;
     let large = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", 4 << 20, "x".repeat(4 << 20));
     bench.recorder.reply("/large", large, Then::Keep);
     let mut slow = Vec::new();

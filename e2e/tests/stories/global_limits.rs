@@ -55,6 +55,35 @@ async fn scope_local_is_a_limit_for_each() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_scope_can_be_changed_while_everything_runs() -> Result<()> {
+    let mut deployment = three().await?;
+    deployment.set_limit("alice", 6.0, 0.0).await?;
+    assert_eq!(once(&deployment.data_planes[0], "alice").await?, 1);
+    for (scope, valid, client, capacity) in
+        [("local", 0.0, "bob", 18), ("global", 1.0, "carol", 6), ("local", 0.0, "dora", 18)]
+    {
+        deployment.config.more = format!("limits: {{ scope: {scope} }}\n");
+        deployment.config.write(deployment.dir.path())?;
+        deployment.control_plane.process.sighup()?;
+        for plane in &deployment.data_planes {
+            let settled = async || plane.metric("balancer_lease_valid").await == Some(valid);
+            wait::until_true("the scope to be another", settled).await?;
+        }
+        deployment.set_limit(client, 6.0, 0.0).await?;
+        let mut admitted = 0;
+        wait::until_true("all of the burst to be used", async || {
+            admitted += rounds(&deployment.data_planes, client, 8).await.unwrap_or_default();
+            admitted >= capacity
+        })
+        .await?;
+        admitted += rounds(&deployment.data_planes, client, 8).await?;
+        println!("scope {scope}: admitted {admitted} of {capacity}");
+        assert_eq!(admitted, capacity, "{scope}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_demand_is_spread_the_limit_holds_and_can_be_used() -> Result<()> {
     let deployment = three().await?;
     for client in ["even", "random", "skewed", "moving"] {

@@ -37,6 +37,8 @@ pub(super) struct Client {
     about: About,
     /// The first bytes may be those of HTTP/2.
     may_be_http2: bool,
+    /// What is said here is said through TLS.
+    is_https: bool,
     pub(super) fault: Option<Fault>,
     /// The client has closed its side, or the connection is broken.
     pub(super) ended: bool,
@@ -71,7 +73,7 @@ pub(super) enum Next {
 }
 
 impl Client {
-    pub(super) fn new(worker: Rc<Worker>, stream: Stream, may_be_http2: bool) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, stream: Stream, may_be_http2: bool, is_https: bool) -> Self {
         let (reading, writing) = (worker.timers.deadline(), worker.timers.deadline());
         Self {
             worker,
@@ -81,6 +83,7 @@ impl Client {
             body: Body::default(),
             about: About::default(),
             may_be_http2,
+            is_https,
             fault: None,
             ended: false,
             told: (Vec::new(), 0),
@@ -98,6 +101,7 @@ impl Client {
             if !self.held.is_empty() {
                 let head = room.get_or_insert_with(|| self.worker.take_head());
                 match head.scan(self.held.raw(), &mut self.seen) {
+                    Ok(Some(_)) if self.is_misdirected(head) => return Poll::Ready(self.refuse(Fault::Target)),
                     Ok(Some(length)) => {
                         self.held.consume(length);
                         self.begin(head);
@@ -135,6 +139,12 @@ impl Client {
         Poll::Ready(if has_begun { self.refuse(Fault::Slow) } else { Next::End })
     }
 
+    /// A target that names a scheme names that of its connection (RFC 9110 section 7.4).
+    fn is_misdirected(&self, head: &Head) -> bool {
+        let facts = head.facts();
+        facts.authority.is_some() && facts.is_https != self.is_https
+    }
+
     fn refuse(&mut self, fault: Fault) -> Next {
         self.fault = Some(fault);
         self.reading.clear();
@@ -148,7 +158,7 @@ impl Client {
         let facts = head.facts();
         self.body = Body::of_request(facts.framing, Form::Chunked);
         let fields = head.fields();
-        fields.all(Name::Trailer).for_each(|names| self.body.announce(names));
+        self.body.announce_all(fields, facts.options);
         let mut te = fields.all(Name::Te).flat_map(|value| value.split(|byte| *byte == b','));
         self.about = About {
             is_known: true,

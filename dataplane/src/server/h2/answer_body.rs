@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,14 +11,19 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{Active, caller::Http2Caller, lines};
-use crate::proxy::{AnswerBody, BodyError, Completion, Exchange};
+use crate::{
+    proxy::{AnswerBody, BodyError, Completion, Exchange},
+    server::Deadline,
+};
 
 /// A body, and what must happen once the answer is over.
 pub(super) struct HttpBody {
     kind: Kind,
     /// Ends with the body, however that ends.
     completion: Completion,
-    _active: Active,
+    active: Active,
+    /// By when the client must have taken what was given last.
+    taken_by: Arc<Deadline>,
 }
 
 enum Kind {
@@ -33,10 +39,11 @@ impl HttpBody {
     pub(super) fn new(
         body: AnswerBody,
         is_head: bool,
-        caller: Http2Caller,
+        mut caller: Http2Caller,
         mut completion: Completion,
-        active: Active,
+        (active, taken_by): (Active, Arc<Deadline>),
     ) -> Self {
+        caller.is_answered();
         let kind = match body {
             AnswerBody::Own(text) if is_head || text.is_empty() => Kind::Over,
             AnswerBody::Own(text) => {
@@ -51,7 +58,7 @@ impl HttpBody {
             // HTTP/2 has no Upgrade: none was asked for.
             AnswerBody::Tunnel(_) => Kind::Over,
         };
-        Self { kind, completion, _active: active }
+        Self { kind, completion, active, taken_by }
     }
 
     /// The answer was read to its end.
@@ -60,21 +67,13 @@ impl HttpBody {
             exchange.finish();
         }
     }
-}
 
-type PolledFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
-
-impl Body for HttpBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
-        let this = &mut *self;
-        let (exchange, caller) = match &mut this.kind {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> PolledFrame {
+        let (exchange, caller) = match &mut self.kind {
             Kind::Over => return Poll::Ready(None),
             Kind::Own(text) => {
                 let bytes = Bytes::from_static(text.as_bytes());
-                this.kind = Kind::Over;
+                self.kind = Kind::Over;
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             Kind::Backend(exchange, caller) => (exchange, caller),
@@ -86,14 +85,32 @@ impl Body for HttpBody {
         let part = Bytes::copy_from_slice(exchange.ready());
         exchange.advance(part.len());
         exchange.settle();
-        this.completion.sent(exchange.body().data_bytes());
+        self.completion.sent(exchange.body().data_bytes());
         if !part.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(part))));
         }
         let mut trailers = HeaderMap::new();
         lines::append(&mut trailers, exchange.body().trailers());
-        this.finish();
+        self.finish();
         Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))))
+    }
+}
+
+/// A part of the body, or its end.
+type PolledFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+impl Body for HttpBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    /// hyper asks when the client has room for more.
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> PolledFrame {
+        self.taken_by.clear();
+        let polled = self.poll_part(cx);
+        if let Poll::Ready(Some(_)) = polled {
+            self.taken_by.set(self.active.patience());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,7 +2,9 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use hyper::body::Incoming;
 use crate::{
     http1::{Fault, Form, may_trail, put_field},
     proxy::{Caller, CallerGone},
+    server::{Deadline, Worker},
 };
 
 /// Much more than a frame holds (RFC 9113 section 4.2) would only wait.
@@ -29,13 +32,33 @@ pub(super) struct Http2Caller {
     part: Vec<u8>,
     sent: usize,
     is_over: bool,
+    /// By when the next part must come. `None`: there is no body, or an answer has begun, and its backend's silence is
+    /// what is measured: a call of gRPC may say nothing for long.
+    due: Option<Arc<Deadline>>,
+    patience: Duration,
+    fault: Option<Fault>,
 }
 
 impl Http2Caller {
-    pub(super) fn new(parts: &Parts, incoming: Incoming) -> Self {
+    pub(super) fn new(parts: &Parts, incoming: Incoming, worker: &Worker) -> Self {
         let (is_over, has_length) = (incoming.is_end_stream(), parts.headers.contains_key(header::CONTENT_LENGTH));
         let announced: Vec<_> = parts.headers.get_all(header::TRAILER).iter().map(|names| names.as_bytes()).collect();
-        Self { incoming, has_length, announced: announced.join(&b','), part: Vec::new(), sent: 0, is_over }
+        Self {
+            incoming,
+            has_length,
+            announced: announced.join(&b','),
+            part: Vec::new(),
+            sent: 0,
+            is_over,
+            due: (!is_over).then(|| worker.timers.deadline()),
+            patience: worker.options.client_idle_timeout,
+            fault: None,
+        }
+    }
+
+    /// An answer has begun.
+    pub(super) fn is_answered(&mut self) {
+        self.due = None;
     }
 
     /// Whether there is no body.
@@ -54,6 +77,17 @@ impl Http2Caller {
             self.part.extend_from_slice(data);
             self.part.extend_from_slice(b"\r\n");
         }
+    }
+
+    /// Fails once nothing has come for too long.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
+        let Some(due) = &self.due else { return Poll::Pending };
+        if !due.is_set() {
+            due.set(self.patience);
+        }
+        ready!(due.poll_passed(cx));
+        self.fault = Some(Fault::Slow);
+        Poll::Ready(Err(CallerGone))
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>) {
@@ -85,7 +119,9 @@ impl Caller for Http2Caller {
     }
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx)).transpose().map_err(|_| CallerGone)?;
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else { return self.poll_patience(cx) };
+        let frame = frame.transpose().map_err(|_| CallerGone)?;
+        self.due.iter().for_each(|due| due.clear());
         self.put(&Bytes::new());
         match frame.map(http_body::Frame::into_data) {
             Some(Ok(data)) => self.put(&data),
@@ -99,7 +135,7 @@ impl Caller for Http2Caller {
     }
 
     fn fault(&self) -> Option<Fault> {
-        None
+        self.fault
     }
 
     fn ask(&mut self) {}

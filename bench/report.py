@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Writes what was measured into docs/benchmarks.md, between its markers, and the pictures into docs/img/.
+
+Usage: bench/report.py SIDE_BY_SIDE.json [GROWTH.json]
+"""
+import json, os, re, statistics, sys
+
+import lab, svg
+from cases import CASES
+from proxies import BASE
+from side_by_side import table_rows
+
+DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs")
+HEAD = """| case | proxy | CPU µs per request | ratio to HAProxy | requests/s | p50 ms | p99 ms | refused % | failures |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def ratios(results):
+    for name, rounds in results.items():
+        all_of = sorted(r["cpu_us"] / b["cpu_us"] for r, b in zip(rounds, results[BASE]))
+        yield name, (statistics.median(all_of), all_of[0], all_of[-1])
+
+
+def side_by_side(run):
+    m = run["machine"]
+    said = (
+        f"Measured on {m['date']}: {m['cpus']} virtual CPUs ({m['cpu']}), load average {m['load_average']:.1f} before and "
+        f"{m['load_average_after']:.1f} after; nginx {m['nginx']}, HAProxy {m['haproxy']}; {m['rounds']} rounds of {m['secs']:g} s. Medians; in "
+        "brackets the smallest and the largest ratio of a round."
+    )
+    rows = [row for name, results in run["cases"].items() for row in table_rows(CASES[name].title, results)]
+    return "\n".join([said, "", HEAD, *rows])
+
+
+def loads(run):
+    names = list(next(iter(run["loads"].values())))
+    rows = [f"| requests/s | {' | '.join(f'{name}: p50, p99 ms' for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    for rate, results in run["loads"].items():
+        middle = lambda name, key: statistics.median(r[key] for r in results[name])
+        rows.append(f"| {int(rate):,} | " + " | ".join(f"{middle(name, 'p50_ms'):.2f}, {middle(name, 'p99_ms'):.2f}" for name in names) + " |")
+    return "\n".join(rows)
+
+
+def growth(results):
+    rows = ["| connections | KiB each | on the two threads |", "|---|---|---|"]
+    rows += [f"| {r['connections']:,} | {r['kib_each']:.1f} | {', '.join(map(str, r['threads']))} |" for r in results["connections"]]
+    rows += ["", "| limits | ready after | data plane | control plane |", "|---|---|---|---|"]
+    for r in results["limits"]:
+        rows.append(f"| {r['limits']:,} | {r['ready_secs']:.2f} s | {r['data_plane_kib'] / 1024:.0f} MiB | {r['control_plane_kib'] / 1024:.0f} MiB |")
+    return "\n".join(rows)
+
+
+def put(name, text):
+    path = os.path.join(DOCS, "benchmarks.md")
+    page = open(path).read()
+    marked = re.compile(rf"(<!-- {name}: bench/report.py writes this -->\n).*?(<!-- /{name} -->)", re.S)
+    if not marked.search(page):
+        sys.exit(f"{path} has no place for {name}")
+    lab.write(DOCS, "benchmarks.md", marked.sub(lambda m: m.group(1) + text + "\n" + m.group(2), page))
+
+
+def main():
+    run = json.load(open(sys.argv[1]))
+    os.makedirs(os.path.join(DOCS, "img"), exist_ok=True)
+    if run["cases"]:
+        put("side-by-side", side_by_side(run))
+        groups = {CASES[name].title: dict(ratios(results)) for name, results in run["cases"].items()}
+        lab.write(DOCS, "img/ratios.svg", svg.bars("CPU time per request, HAProxy = 1 (less is better)", groups))
+    if run["loads"]:
+        put("loads", loads(run))
+        p99 = lambda rounds: statistics.median(r["p99_ms"] for r in rounds)
+        names = list(next(iter(run["loads"].values())))
+        series = {name: [(int(rate), p99(results[name])) for rate, results in run["loads"].items()] for name in names}
+        lab.write(DOCS, "img/latency.svg", svg.curves("p99 of a small GET, from the moment it was due", "requests per second", series))
+    if len(sys.argv) > 2:
+        put("growth", growth(json.load(open(sys.argv[2]))))
+
+
+if __name__ == "__main__":
+    main()
