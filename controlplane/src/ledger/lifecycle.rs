@@ -107,9 +107,11 @@ impl Ledger {
         self.orphans.remove(&key);
         self.look_at(key, now);
         // Whatever it has beyond what it may have, it must give up before its lease goes on.
-        let excess = self.entries.get_mut(&key).and_then(|e| e.holder(id)).is_some_and(|holder| {
-            (holding.whole && !holder.whole) || (!holder.whole && holding.tokens > holder.upper + EPSILON)
-        });
+        let excess = self
+            .entries
+            .get_mut(&key)
+            .and_then(|e| e.holder(id))
+            .is_some_and(|holder| !holder.whole && (holding.whole || holding.tokens > holder.upper + EPSILON));
         if let Some(member) = self.members.get_mut(&id).filter(|_| excess) {
             member.draft.recalls.push(key);
         }
@@ -294,7 +296,7 @@ impl Ledger {
         for key in orphans {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             let can = |m: &&mut Member| m.standing == Standing::Connected && m.welcomed && m.marks_acked >= entry.mark;
-            let Some((id, member)) = self.members.iter_mut().map(|(id, m)| (*id, m)).find(|(_, m)| can(&m)) else {
+            let Some((id, member)) = self.members.iter_mut().map(|(id, m)| (*id, m)).find(|(_, m)| can(m)) else {
                 continue;
             };
             entry.add_holder(id, 0.0).idle = true;
