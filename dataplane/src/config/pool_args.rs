@@ -52,7 +52,7 @@ pub struct PoolArgs {
     pub slow_start_ms: String,
 
     /// Requests, and tunnels, in flight to one backend; more wait in a queue; 0: any number
-    #[arg(long, env = "BALANCER_MAX_IN_FLIGHT", value_name = "N", default_value = "1024")]
+    #[arg(long, env = "BALANCER_MAX_IN_FLIGHT", value_name = "N", default_value = "4096")]
     pub max_in_flight: String,
 
     /// Milliseconds a request waits for a backend below --max-in-flight before it is answered 503

@@ -4,7 +4,7 @@ use super::outlier::OutlierRules;
 
 /// Of one backend, unless an operator says otherwise: HTTP/1.1 takes a connection for each, and HTTP/2 lets one client
 /// ask for 128 at once on each of its own.
-const MAX_IN_FLIGHT: u32 = 1024;
+const MAX_IN_FLIGHT: u32 = 4096;
 
 /// What a backend may be asked to do, and when it is avoided. The same for all backends.
 #[derive(Clone, Debug, PartialEq, Eq)]
