@@ -261,7 +261,9 @@ impl Failed {
                 Self::new(OwnAnswer::BadGateway, Failure::Garbage)
             }
             NoAnswer::NoHead(NoHead::Closed | NoHead::Broken(_)) => {
-                Self { reason: OwnAnswer::BadGateway, blame: Some(Failure::Reset), again: outgoing.may_be_repeated() }
+                // Perhaps it had enough of a client that stops in the middle: clients must not get backends ejected.
+                let blame = (!outgoing.waits_for_caller()).then_some(Failure::Reset);
+                Self { reason: OwnAnswer::BadGateway, blame, again: outgoing.may_be_repeated() }
             }
             // A request's body that breaks off is its client's doing.
             NoAnswer::Caller(_) => Self { reason: OwnAnswer::BadRequest, blame: None, again: false },

@@ -39,6 +39,9 @@ where
 {
     client.write_all(&late).await?;
     backend.write_all(&early).await?;
+    // Nobody else flushes what TLS holds back, if nothing follows.
+    client.flush().await?;
+    backend.flush().await?;
     drop((early, late));
     copy_bidirectional(&mut client, &mut backend).await?;
     Ok(())

@@ -102,6 +102,23 @@ async fn a_body_that_stops_is_never_taken_for_a_backend_that_is_late() -> Result
     Ok(())
 }
 
+/// A backend that hangs up on clients that stop is not to be ejected for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_stop_get_no_backend_ejected() -> Result<()> {
+    let bench = Bench::start().await?;
+    bench.recorder.reply_early("/impatient", "", Then::Close);
+    for _ in 0..10 {
+        let mut raw = bench.connect().await?;
+        raw.send("POST /impatient HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await?;
+        let status = raw.answer().await?.0.status();
+        ensure!(status == 502, "{status}");
+    }
+    let metrics = bench.deployment.data_plane()?.metrics().await?;
+    ensure!(metrics.sum("balancer_backend_ejected", "") == 0.0);
+    ensure!(metrics.sum("balancer_backend_failures_total", "") == 0.0);
+    bench.serves().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_waits_for_its_next_request() -> Result<()> {
     let bench = Bench::start_with(&FLAGS).await?;
