@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes what was measured into docs/benchmarks.md, between its markers, and the pictures into docs/img/.
 
-Usage: bench/report.py SIDE_BY_SIDE.json [GROWTH.json]
+Usage: bench/report.py RESULTS_FOLDER CRITERION_FOLDER
+The first holds side_by_side.json, growth.json and replicas.md; of what is missing nothing is written.
 """
-import json, os, re, statistics, sys
+import glob, json, os, re, statistics, sys
 
 import lab, svg
 from cases import CASES
@@ -50,6 +51,52 @@ def growth(results):
     return "\n".join(rows)
 
 
+def criterion(folder):
+    """Nanoseconds of every benchmark, medians."""
+    times = {}
+    for path in glob.glob(f"{folder}/**/new/benchmark.json", recursive=True):
+        estimates = json.load(open(os.path.join(os.path.dirname(path), "estimates.json")))
+        times[json.load(open(path))["full_id"]] = estimates["median"]["point_estimate"]
+    return times
+
+
+def time(ns):
+    unit, scale = next((unit, scale) for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1)) if ns >= scale or scale == 1)
+    return f"{ns / scale:.3g} {unit}"
+
+
+# what -> (benchmark, shape)
+CLIENTS = {
+    "a decision, any client next": ("take/{} clients", "flat while the table fits the caches, then a cache miss or two"),
+    "find a client's limit": ("limits/get among {}", "logarithmic (base 32), and cache misses"),
+    "change one limit": ("limits/change one among {}", "logarithmic, and cache misses"),
+    "make all limits from nothing": ("limits/make all {} from nothing", "linear"),
+}
+BACKENDS = {
+    "round_robin": "flat",
+    "least_connections": "linear while all are busy; ends at the first idle one",
+    "p2c": "flat",
+    "random": "flat",
+    "consistent_hash": "logarithmic",
+}
+
+
+def clients(times):
+    sizes = [1_000, 100_000, 1_000_000]
+    rows = [f"| | {' | '.join(f'{size:,} clients' for size in sizes)} | shape |", "|---" * (len(sizes) + 2) + "|"]
+    for what, (name, shape) in CLIENTS.items():
+        rows.append(f"| {what} | " + " | ".join(time(times[name.format(size)]) for size in sizes) + f" | {shape} |")
+    return "\n".join(rows)
+
+
+def backends(times):
+    sizes = [3, 100, 1000]
+    rows = [f"| strategy | {' | '.join(f'{size:,} backends' for size in sizes)} | shape |", "|---" * (len(sizes) + 2) + "|"]
+    for name, shape in BACKENDS.items():
+        rows.append(f"| {name} | " + " | ".join(time(times[f"pick/{name}/{size}"]) for size in sizes) + f" | {shape} |")
+    return "\n".join(rows)
+
+
 def put(name, text):
     path = os.path.join(DOCS, "benchmarks.md")
     page = open(path).read()
@@ -59,21 +106,34 @@ def put(name, text):
     lab.write(DOCS, "benchmarks.md", marked.sub(lambda m: m.group(1) + text + "\n" + m.group(2), page))
 
 
-def main():
-    run = json.load(open(sys.argv[1]))
+def pictures(run):
     os.makedirs(os.path.join(DOCS, "img"), exist_ok=True)
-    if run["cases"]:
-        put("side-by-side", side_by_side(run))
-        groups = {CASES[name].title: dict(ratios(results)) for name, results in run["cases"].items()}
+    groups = {CASES[name].title: dict(ratios(results)) for name, results in run["cases"].items()}
+    if groups:
         lab.write(DOCS, "img/ratios.svg", svg.bars("CPU time per request, HAProxy = 1 (less is better)", groups))
     if run["loads"]:
-        put("loads", loads(run))
         p99 = lambda rounds: statistics.median(r["p99_ms"] for r in rounds)
         names = list(next(iter(run["loads"].values())))
         series = {name: [(int(rate), p99(results[name])) for rate, results in run["loads"].items()] for name in names}
         lab.write(DOCS, "img/latency.svg", svg.curves("p99 of a small GET, from the moment it was due", "requests per second", series))
-    if len(sys.argv) > 2:
-        put("growth", growth(json.load(open(sys.argv[2]))))
+
+
+def main():
+    results, times = sys.argv[1], criterion(sys.argv[2])
+    there = lambda name: os.path.exists(f"{results}/{name}")
+    if there("side_by_side.json"):
+        run = json.load(open(f"{results}/side_by_side.json"))
+        put("side-by-side", side_by_side(run))
+        if run["loads"]:
+            put("loads", loads(run))
+        pictures(run)
+    if there("growth.json"):
+        put("growth", growth(json.load(open(f"{results}/growth.json"))))
+    if there("replicas.md"):
+        put("replicas", "".join(line for line in open(f"{results}/replicas.md") if line.startswith("|")).rstrip())
+    if times:
+        put("clients", clients(times))
+        put("backends", backends(times))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,11 @@ use dataplane::{
     pool::{Ask, Backend, BackendState, Health, Pool, PoolRules, Scheme, Strategy},
 };
 
+use crate::cpu_time::CpuTime;
+
+#[path = "shared/cpu_time.rs"]
+mod cpu_time;
+
 const STRATEGIES: [(&str, Strategy); 5] = [
     ("round_robin", Strategy::RoundRobin),
     ("least_connections", Strategy::LeastConnections),
@@ -30,7 +35,7 @@ fn backends(count: u64) -> Vec<Arc<Backend>> {
 }
 
 /// All backends are busy.
-fn pick(c: &mut Criterion) {
+fn pick(c: &mut Criterion<CpuTime>) {
     for (name, strategy) in STRATEGIES {
         for count in [3, 100, 1000] {
             let backends = backends(count);
@@ -43,7 +48,7 @@ fn pick(c: &mut Criterion) {
     pick_from(c, "pick/least_connections, all idle/1000", &idle);
 }
 
-fn pick_from(c: &mut Criterion, name: &str, pool: &Pool) {
+fn pick_from(c: &mut Criterion<CpuTime>, name: &str, pool: &Pool) {
     let (mut random, rules) = (fastrand::Rng::with_seed(1), PoolRules::default());
     c.bench_function(name, |b| {
         b.iter(|| {
@@ -54,12 +59,12 @@ fn pick_from(c: &mut Criterion, name: &str, pool: &Pool) {
     });
 }
 
-fn build(c: &mut Criterion) {
+fn build(c: &mut Criterion<CpuTime>) {
     for (name, strategy) in STRATEGIES {
         let backends = backends(1000);
         c.bench_function(&format!("new/{name}/1000"), |b| b.iter(|| Pool::new(strategy, backends.clone(), None)));
     }
 }
 
-criterion_group!(benches, pick, build);
+criterion_group!(name = benches; config = cpu_time::criterion(); targets = pick, build);
 criterion_main!(benches);

@@ -13,6 +13,11 @@ use dataplane::{
     limiter::{BucketTable, LimitKind},
 };
 
+use crate::cpu_time::CpuTime;
+
+#[path = "shared/cpu_time.rs"]
+mod cpu_time;
+
 const MILLION: u64 = 1_000_000;
 
 /// A bijection that spreads small numbers over all keys, as hashing client names does.
@@ -33,7 +38,7 @@ fn filled(clients: u64) -> BucketTable {
 }
 
 /// Any of `clients` makes the next request.
-fn take(c: &mut Criterion) {
+fn take(c: &mut Criterion<CpuTime>) {
     for clients in [1_000, 10_000, 100_000, MILLION] {
         let (table, mut random, mut now) = (filled(clients), fastrand::Rng::with_seed(1), 1);
         c.bench_function(&format!("take/{clients} clients"), |b| {
@@ -46,7 +51,7 @@ fn take(c: &mut Criterion) {
     println!("a table for 1,000,000 clients: {} bytes for each", filled(MILLION).bytes() as f64 / MILLION as f64);
 }
 
-fn edges(c: &mut Criterion) {
+fn edges(c: &mut Criterion<CpuTime>) {
     let table = BucketTable::new(MILLION as usize);
     let empty = Limit::new(1.0, 0.0).expect("a valid limit");
     c.bench_function("take/refused", |b| {
@@ -62,7 +67,7 @@ fn edges(c: &mut Criterion) {
     c.bench_function("clock", |b| b.iter(clock::now));
 }
 
-/// Time for `each` decisions of every thread. Flat over threads is linear growth of what they do together.
+/// Time that passes for `each` decisions of every thread. Flat over threads is linear growth of what they do together.
 fn together(threads: u64, each: u64, clients: u64, table: &BucketTable) -> Duration {
     let begun = Instant::now();
     thread::scope(|scope| {
@@ -79,7 +84,7 @@ fn together(threads: u64, each: u64, clients: u64, table: &BucketTable) -> Durat
     begun.elapsed()
 }
 
-fn threads(c: &mut Criterion) {
+fn threads(c: &mut Criterion<CpuTime>) {
     for (name, clients) in [("one client", 1), ("10000 clients", 10_000)] {
         for threads in [1, 2] {
             let table = filled(clients);
@@ -90,5 +95,5 @@ fn threads(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, take, edges, threads);
+criterion_group!(name = benches; config = cpu_time::criterion(); targets = take, edges, threads);
 criterion_main!(benches);

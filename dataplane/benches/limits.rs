@@ -5,6 +5,11 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use dataplane::{limit::Limit, limits::Limits};
 
+use crate::cpu_time::CpuTime;
+
+#[path = "shared/cpu_time.rs"]
+mod cpu_time;
+
 /// As in the programs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,7 +35,7 @@ fn resident_bytes() -> u64 {
     resident.unwrap_or(0) * 4096
 }
 
-fn by_size(c: &mut Criterion) {
+fn by_size(c: &mut Criterion<CpuTime>) {
     for count in SIZES {
         let before = resident_bytes();
         let mut limits = limits(count);
@@ -49,7 +54,7 @@ fn by_size(c: &mut Criterion) {
     }
 }
 
-fn from_empty(c: &mut Criterion) {
+fn from_empty(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("limits");
     group.sample_size(10);
     for count in SIZES {
@@ -57,5 +62,5 @@ fn from_empty(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, by_size, from_empty);
+criterion_group!(name = benches; config = cpu_time::criterion(); targets = by_size, from_empty);
 criterion_main!(benches);
