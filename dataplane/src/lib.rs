@@ -34,7 +34,9 @@ mod sync;
 pub mod traffic;
 mod upstream;
 
-pub use config::{Args, Cli, Config, ConfigError, ControlPlaneTlsArgs, EdgeArgs, PoolArgs, ProxyArgs, Secret, hostname};
+pub use config::{
+    Args, Cli, Config, ConfigError, ControlPlaneTlsArgs, EdgeArgs, PoolArgs, ProxyArgs, Secret, hostname,
+};
 pub use convert::Refusal;
 pub use leasing::{LeaseDesk, SharedClient};
 pub use run::{Error, Listeners, run, start};

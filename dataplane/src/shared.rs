@@ -59,6 +59,7 @@ impl Shared {
         if self.snapshot.load().is_none() {
             return Some("no snapshot yet: waiting for the control plane");
         }
-        (!self.leases.is_settled()).then_some("no share of limits yet: waiting for the control plane that keeps the ledger")
+        (!self.leases.is_settled())
+            .then_some("no share of limits yet: waiting for the control plane that keeps the ledger")
     }
 }

@@ -175,10 +175,7 @@ fn errors_name_file_line_key_value_and_what_was_expected() {
             "backend_tls: { ca_file: /dev/null }",
             "config.yaml:1: backend_tls.ca_file: expected a PEM file with certificates of authorities, got /dev/null: it holds no certificate",
         ),
-        (
-            "backend_tls: { verify: false }",
-            "config.yaml:1: backend_tls.verify: unknown key; expected one of ca_file",
-        ),
+        ("backend_tls: { verify: false }", "config.yaml:1: backend_tls.verify: unknown key; expected one of ca_file"),
         (
             "backend_list: [{ backend_url: 'http://a', config: { health: { url: up } } }]",
             "config.yaml:1: backend_list[0].config.health.url: expected a path that starts with /, got \"up\"",
@@ -228,7 +225,9 @@ fn secrets_stay_out_of_errors() {
 fn yaml_that_is_none_names_the_line() {
     let said = error("server:\n  port: [1\n");
     assert!(said.starts_with("config.yaml:") && said.contains("expected valid YAML: "), "{said}");
-    assert!(error("strategy: p2c\nstrategy: random").contains("expected each key once, but strategy is given here again"));
+    assert!(
+        error("strategy: p2c\nstrategy: random").contains("expected each key once, but strategy is given here again")
+    );
 }
 
 #[test]

@@ -79,7 +79,13 @@ impl Replica {
     }
 
     /// Decides about those who waited and have an answer, or have waited long enough. Calls `admitted` for each client.
-    pub(crate) fn decide(&mut self, answered: &[u64], clients: &[Client], now_ns: u64, mut admitted: impl FnMut(usize)) {
+    pub(crate) fn decide(
+        &mut self,
+        answered: &[u64],
+        clients: &[Client],
+        now_ns: u64,
+        mut admitted: impl FnMut(usize),
+    ) {
         let now = self.now(now_ns);
         for waiting in std::mem::take(&mut self.waiting) {
             let client = &clients[waiting.client];
