@@ -2,7 +2,7 @@
 """What it costs that limits hold across data planes: one data plane with limits.scope local and global.
 
 For each scope: the latency of requests of a known client, one after the other on one connection; the latency of the first
-request of clients that are new; and how often the control plane was asked. The scopes take turns, A B then B A, and each
+request of clients that are new; and how often the control plane was asked. The scopes take turns request by request, and each
 figure is the median over all rounds. With redis-server on the PATH also a round trip that a counter in Redis would add to
 each request (EVALSHA of a token bucket), from this script to a server on the same machine.
 
@@ -70,37 +70,55 @@ backend_list: [{{ backend_url: "http://127.0.0.1:{self.backend}" }}]
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as page:
             return float(re.search(r"^balancer_lease_asks_total (\S+)", page.read().decode(), re.M).group(1))
 
-    def latencies(self, clients):
-        """Microseconds of one request for each of these addresses, one after the other on one connection."""
-        with socket.create_connection(("127.0.0.1", self.proxy)) as s:
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            took = []
-            for client in clients:
-                head = f"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {client}\r\n\r\n".encode()
-                begun = time.perf_counter()
-                s.sendall(head)
-                answer = s.recv(65536)
-                took.append((time.perf_counter() - begun) * 1e6)
-                assert answer.startswith(b"HTTP/1.1 200"), answer
-            return took
+    def connect(self):
+        self.refused = 0
+        self.socket = socket.create_connection(("127.0.0.1", self.proxy))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def latency(self, client):
+        """Microseconds of one request from this address."""
+        head = f"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {client}\r\n\r\n".encode()
+        begun = time.perf_counter()
+        self.socket.sendall(head)
+        answer = self.socket.recv(65536)
+        took = (time.perf_counter() - begun) * 1e6
+        # A new client whose answer from the ledger is late may be refused: on a machine that does other things it happens.
+        assert answer[9:12] in (b"200", b"429"), answer
+        self.refused += answer[9:12] == b"429"
+        return took
 
 
-def measure(programs, scope, requests):
-    planes = Planes(programs, scope)
+def measure(programs, requests):
+    """Both scopes in turn, request by request, so that whatever else the machine does meets both alike."""
+    both = {scope: Planes(programs, scope) for scope in ("local", "global")}
     try:
-        planes.latencies(["192.0.2.1"] * 500)
-        before = planes.asks()
-        known = planes.latencies(["192.0.2.1"] * requests)
-        asks = planes.asks() - before
-        new = planes.latencies([f"10.1.{i // 250}.{i % 250}" for i in range(requests // 10)])
-        return figures(known) | {"first " + k: v for k, v in figures(new).items()} | {"asks per request": asks / requests}
+        for planes in both.values():
+            planes.connect()
+            for _ in range(500):
+                planes.latency("192.0.2.1")
+        before = {scope: planes.asks() for scope, planes in both.items()}
+        known, new = ({scope: [] for scope in both} for _ in range(2))
+        for _ in range(requests):
+            for scope, planes in both.items():
+                known[scope].append(planes.latency("192.0.2.1"))
+        asks = {scope: (planes.asks() - before[scope]) / requests for scope, planes in both.items()}
+        for i in range(requests // 10):
+            for scope, planes in both.items():
+                new[scope].append(planes.latency(f"10.1.{i // 250}.{i % 250}"))
+        return {
+            scope: figures(known[scope])
+            | {"first " + name: figure for name, figure in figures(new[scope]).items()}
+            | {"asks per request": asks[scope], "refused": both[scope].refused}
+            for scope in both
+        }
     finally:
-        planes.stop()
+        for planes in both.values():
+            planes.stop()
 
 
 def figures(took):
     took = sorted(took)
-    return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100]}
+    return {f"p{part}": round(took[len(took) * part // 100], 1) for part in (50, 90, 99)}
 
 
 BUCKET = """local b = redis.call('HMGET', KEYS[1], 't', 'at')
@@ -149,18 +167,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=10000)
     options = parser.parse_args()
-    results = {"local": [], "global": []}
-    for number in range(options.rounds):
-        for scope in sorted(results, reverse=number % 2 == 0):
-            results[scope].append(measure(options.programs, scope, options.requests))
-    names = list(results["local"][0])
+    rounds = [measure(options.programs, options.requests) for _ in range(options.rounds)]
+    names = list(rounds[0]["local"])
     print("| scope | " + " | ".join(names) + " |")
     print("|---" * (len(names) + 1) + "|")
-    for scope, rounds in results.items():
-        medians = [statistics.median(round[name] for round in rounds) for name in names]
-        print(f"| {scope} | " + " | ".join(f"{m:.4f}" if m < 1 else f"{m:.0f}" for m in medians) + " |")
-    added = [statistics.median(g[n] - l[n] for g, l in zip(results["global"], results["local"])) for n in ("p50", "p99")]
-    print(f"added for a known client, median over rounds: p50 {added[0]:+.1f} us, p99 {added[1]:+.1f} us")
+    for scope in ("local", "global"):
+        medians = [statistics.median(r[scope][name] for r in rounds) for name in names]
+        print(f"| {scope} | " + " | ".join(f"{m:.4f}" if m < 1 else f"{m:.1f}" for m in medians) + " |")
+    added = [statistics.median(r["global"][n] - r["local"][n] for r in rounds) for n in ("p50", "p90", "p99")]
+    print(f"added for a known client, median over rounds: p50 {added[0]:+.1f}, p90 {added[1]:+.1f}, p99 {added[2]:+.1f} us")
     if shutil.which("redis-server"):
         print("a call to Redis for each request would add:", json.dumps(redis(options.requests)))
 
