@@ -138,9 +138,10 @@ impl Holder {
 
     /// The stream is gone, and with it what it said of health.
     pub(super) fn lost(&mut self) {
-        self.shared.metrics.sync.lost();
         self.health.forget();
         self.apply_health();
+        // Last: who sees it may rely on the rest.
+        self.shared.metrics.sync.lost();
     }
 
     fn apply_health(&mut self) {
