@@ -60,10 +60,10 @@ impl Fleet {
 
     /// All go, and come back at once with what they have: until the last has heard of health, and what was sent to them of
     /// configuration.
-    pub(crate) async fn all_reconnect(self, control_plane: &ControlPlane) -> (Duration, usize) {
+    pub(crate) async fn all_reconnect(mut self, control_plane: &ControlPlane) -> (Duration, usize) {
         self.leave.cancel();
         let mut held = Vec::new();
-        for replica in self.replicas {
+        for replica in std::mem::take(&mut self.replicas) {
             held.push(replica.await.unwrap());
         }
         let begun = Instant::now();
@@ -83,6 +83,12 @@ impl Fleet {
             all.push(self.told.recv().await.unwrap());
         }
         all
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.leave.cancel();
     }
 }
 
