@@ -44,7 +44,7 @@ def loads(run):
 
 def growth(results):
     rows = ["| connections | KiB each | on the two threads |", "|---|---|---|"]
-    rows += [f"| {r['connections']:,} | {r['kib_each']:.1f} | {', '.join(map(str, r['threads']))} |" for r in results["connections"]]
+    rows += [f"| {r['connections']:,} | {max(0, r['kib_each']):.1f} | {', '.join(map(str, r['threads']))} |" for r in results["connections"]]
     rows += ["", "| limits | ready after | data plane | control plane |", "|---|---|---|---|"]
     for r in results["limits"]:
         rows.append(f"| {r['limits']:,} | {r['ready_secs']:.2f} s | {r['data_plane_kib'] / 1024:.0f} MiB | {r['control_plane_kib'] / 1024:.0f} MiB |")
@@ -85,6 +85,8 @@ def clients(times):
     sizes = [1_000, 100_000, 1_000_000]
     rows = [f"| | {' | '.join(f'{size:,} clients' for size in sizes)} | shape |", "|---" * (len(sizes) + 2) + "|"]
     for what, (name, shape) in CLIENTS.items():
+        if name.format(sizes[0]) not in times:
+            continue
         rows.append(f"| {what} | " + " | ".join(time(times[name.format(size)]) for size in sizes) + f" | {shape} |")
     return "\n".join(rows)
 
