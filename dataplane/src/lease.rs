@@ -30,6 +30,8 @@ use crate::{
 
 /// Without a request for so long, tokens go back.
 const IDLE_NS: u64 = 1_000_000_000;
+/// A whole bucket stays longer: to have it costs nobody anything, and to ask for it again a round trip.
+const WHOLE_IDLE_NS: u64 = 30_000_000_000;
 /// How long a request waits for the ledger before the standing share decides.
 pub const PATIENCE_NS: u64 = 20_000_000;
 /// Most asks, and most returns, of one request: their bytes are then far below what gRPC lets a message have.
@@ -261,7 +263,7 @@ impl Lease {
         let missing = table.terms().factor * limit.capacity() - content.tokens;
         let whole = content.mode.is_whole();
         let gives = if whole { missing <= 1e-9 } else { !record.idle && record.asked.is_none() };
-        let idle_from = record.used.plus(IDLE_NS);
+        let idle_from = record.used.plus(if whole { WHOLE_IDLE_NS } else { IDLE_NS });
         if idle_from > now {
             self.due.push(Reverse((idle_from, key)));
         } else if gives {
