@@ -45,7 +45,8 @@ impl Ledger {
         self.entries.entry(client.key).or_insert_with(|| {
             self.marks.add(client.key);
             self.orphans.insert(client.key);
-            Entry { replayed: doubtful, ..Entry::new(client, total, self.marks.newest(), now) }
+            let withheld = if doubtful { (client.capacity - total).max(0.0) } else { 0.0 };
+            Entry { replayed: doubtful, withheld, ..Entry::new(client, total, self.marks.newest(), now) }
         })
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub(super) mark: u64,
     /// It was replayed to a ledger that had forgotten it: a standing share that nobody replayed was spent.
     pub(super) replayed: bool,
+    /// Tokens that it would have had, had it been known that the client was free when the account was opened.
+    pub(super) withheld: f64,
 }
 
 /// A data plane that may hold tokens of the client, or remembers that the bucket is not full.
@@ -67,6 +69,7 @@ impl Entry {
             waiting: Vec::new(),
             mark,
             replayed: false,
+            withheld: 0.0,
         }
     }
 

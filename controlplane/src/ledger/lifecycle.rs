@@ -26,9 +26,8 @@ impl Ledger {
                 Standing::Connected | Standing::Closed => Standing::Connected,
                 Standing::Lost | Standing::Returning => Standing::Returning,
             };
-            if known.is_none() || reborn {
-                member.lease_floor = now + lease;
-            }
+            // While it joins it makes no tokens of its own.
+            member.lease_floor = member.lease_floor.max(now + lease);
             if join.epoch != epoch && join.epoch != 0 {
                 (member.knowledge, member.marks_acked) = (Knowledge::Late, 0);
             }
@@ -88,6 +87,9 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         entry.settle(factor, now);
         entry.retune(holding.client);
+        if holding.known {
+            entry.withheld = 0.0;
+        }
         let tokens = holding.tokens.clamp(0.0, entry.largest);
         if entry.has_holder(id) {
             resume(entry, id, holding.whole, tokens, returning, factor, now);
@@ -184,8 +186,12 @@ impl Ledger {
 
     /// Once nobody of an earlier epoch is missing any more, a client that nobody spoke of is free.
     fn stop_doubting(&mut self) {
-        if self.members.values().all(|member| !member.missing) {
-            self.empty_since = None;
+        if self.empty_since.is_none() || self.members.values().any(|member| member.missing) {
+            return;
+        }
+        self.empty_since = None;
+        for entry in self.entries.values_mut() {
+            entry.total += std::mem::take(&mut entry.withheld);
         }
     }
 
@@ -249,7 +255,8 @@ impl Ledger {
             self.entries.values_mut().for_each(|entry| entry.settle(before, now));
             self.factor = factor;
             self.entries.values_mut().for_each(|entry| entry.settle(factor, now));
-            let keys: Vec<u64> = self.entries.keys().copied().collect();
+            // While something is set aside, no account is closed.
+            let keys: Vec<u64> = if factor < 1.0 { Vec::new() } else { self.entries.keys().copied().collect() };
             keys.into_iter().for_each(|key| self.look_at(key, now));
             // What is set aside everybody must know in time.
             self.share_out();

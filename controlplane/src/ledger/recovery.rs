@@ -75,6 +75,10 @@ impl Ledger {
             member.lease_floor = now + self.timing.lease;
             claimed += member.share;
         }
+        if claimed > 1.0 {
+            // Shares that a ledger gave are not more than all.
+            self.members.values_mut().for_each(|member| member.share /= claimed);
+        }
         let missing: Vec<&String> = recovery.missing().collect();
         let share = (1.0 - claimed).max(0.0) / missing.len().max(1) as f64;
         for replica_id in missing {
