@@ -467,3 +467,29 @@ async fn a_request_before_goaway_is_answered() -> Result<()> {
     }
     Ok(())
 }
+
+/// What the HTTP library drops before anybody can refuse it: a fragment in the path, pseudo fields among the trailers.
+/// No byte of it is on a backend's wire, and the rest of the request is as it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_dropped_reaches_no_backend() -> Result<()> {
+    for bench in Bench::both().await? {
+        let path =
+            |path: &str| [field(":method", "POST"), b"\x86".to_vec(), field(":path", path), field(":authority", "h")];
+        for (at, line) in [("/a#b", "/a"), ("/a?b#c?d", "/a?b"), ("/#", "/"), ("/a%23b", "/a%23b")] {
+            let mut http2 = bench.connect_http2().await?;
+            let fields = [path(at).concat(), field("trailer", "x-t, path")].concat();
+            let trailers =
+                [field(":path", "/c"), field(":method", "GET"), field(":authority", "other"), field("x-t", "1")]
+                    .concat();
+            let last = frame(HEADERS, END_STREAM | END_HEADERS, 1, trailers);
+            http2.send(then([frame(HEADERS, END_HEADERS, 1, fields), frame(DATA, 0, 1, "hi"), last])).await?;
+            next(&mut http2, HEADERS).await?;
+            let record = bench.recorder.take().await?;
+            ensure!(record.violations.is_empty() && record.seen.len() == 1, "{record:?}");
+            let seen = &record.seen[0];
+            ensure!(seen.line == format!("POST {line} HTTP/1.1") && seen.all("host") == ["h"], "{seen:?}");
+            ensure!(seen.body == b"hi" && seen.trailers == [("x-t".to_owned(), "1".to_owned())], "{seen:?}");
+        }
+    }
+    Ok(())
+}

@@ -15,6 +15,7 @@ mod framing;
 mod heads;
 mod hosts;
 mod http2;
+mod http2_checks;
 mod http2_floods;
 mod http2_rules;
 mod http2_slow;

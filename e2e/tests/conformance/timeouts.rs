@@ -73,6 +73,33 @@ async fn a_head_that_stops() -> Result<()> {
     bench.closed(&mut raw).await
 }
 
+/// Part of a next request is bounded by the time for a head, not by that between two requests, however it came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_next_head_that_stops() -> Result<()> {
+    let bench = Bench::start_with(&["--header-timeout-ms", "600", "--keep-alive-timeout-ms", "60000"]).await?;
+    let part = "GET /next HTTP/1.1\r\nHo";
+    for first in [
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ] {
+        for in_one_packet in [true, false] {
+            let (mut raw, mut start) = (bench.connect().await?, Instant::now());
+            raw.send([first, if in_one_packet { part } else { "" }].concat()).await?;
+            ensure!(raw.answer().await?.0.status() == 200);
+            if !in_one_packet {
+                start = Instant::now();
+                raw.send(part).await?;
+            }
+            let status = raw.answer().await?.0.status();
+            ensure!(status == 408, "{status}");
+            came_after(start, HEADER)?;
+            bench.closed(&mut raw).await?;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_stops() -> Result<()> {
     let bench = Bench::start_with(&FLAGS).await?;
