@@ -16,6 +16,8 @@ mod head;
 mod host;
 mod name;
 mod options;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod replay;
 mod request;
 mod response;
 

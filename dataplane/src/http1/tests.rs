@@ -2,71 +2,25 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{
+    replay::{Replay, replay},
+    *,
+};
 
 const STREAM: &str = "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n\
     POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nGET \
     POST /3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nGET \r\n0\r\n\r\n\
     GET /4 HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// What a reader of requests makes of a connection.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Seen {
-    targets: Vec<String>,
-    bodies: Vec<u8>,
-    /// Bytes of whole heads and of bodies.
-    passed: usize,
-    fault: Option<Fault>,
-}
-
-/// Shows `stream` in pieces.
-fn read(stream: &[u8], pieces: &[usize]) -> Seen {
-    let (mut seen, mut held, mut rest) = (Seen::default(), Vec::new(), stream);
-    let (mut head, mut looked, mut body) = (Head::default(), 0, Body::default());
-    for piece in pieces.iter().copied().chain([stream.len()]) {
-        let (now, later) = rest.split_at(piece.min(rest.len()));
-        held.extend_from_slice(now);
-        rest = later;
-        if let Err(fault) = read_held(&mut seen, &mut held, &mut head, &mut looked, &mut body) {
-            seen.fault = Some(fault);
-            return seen;
-        }
-    }
-    seen
-}
-
-fn read_held(
-    seen: &mut Seen,
-    held: &mut Vec<u8>,
-    head: &mut Head,
-    looked: &mut usize,
-    body: &mut Body,
-) -> Result<(), Fault> {
-    loop {
-        let consumed = if body.is_over() {
-            let Some(length) = head.scan(held, looked)? else { return Ok(()) };
-            (*looked, *body) = (0, Body::of_request(head.facts().framing, Form::Data));
-            seen.targets.push(String::from_utf8_lossy(head.target()).into_owned());
-            length
-        } else {
-            let taken = body.take(held)?;
-            assert!(taken.ready <= taken.consumed && taken.consumed <= held.len());
-            seen.bodies.extend_from_slice(&held[..taken.ready]);
-            taken.consumed
-        };
-        held.drain(..consumed);
-        seen.passed += consumed;
-        if consumed == 0 {
-            return Ok(());
-        }
-    }
+fn read(stream: &[u8], pieces: &[usize]) -> Replay {
+    replay(stream, pieces.iter().copied(), Form::Data)
 }
 
 #[test]
 fn a_hidden_request_is_a_body() {
     let seen = read(STREAM.as_bytes(), &[]);
     assert_eq!((seen.passed, seen.fault), (STREAM.len(), None));
-    assert_eq!((seen.targets.join(" "), seen.bodies.as_slice()), ("/1 /2 /3 /4".to_owned(), &b"GET GET "[..]));
+    assert_eq!((seen.targets.join(&b' '), seen.bodies.as_slice()), (b"/1 /2 /3 /4".to_vec(), &b"GET GET "[..]));
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Check {
                 Step::Data(length) => {
                     wait_for(&mut http2, |frame| (frame.kind, frame.payload.len()) == (DATA, *length)).await?;
                 }
-                Step::Answered => wait_for(&mut http2, |frame| ends(frame)).await?,
+                Step::Answered => wait_for(&mut http2, ends).await?,
             }
         }
         self.pass.judge(&mut http2).await

@@ -58,6 +58,13 @@ impl Server {
     }
 }
 
+/// A server that is set up so, and a pool without connections to it.
+async fn reachable(builder: server::Builder) -> (Server, Rc<Http2Pool>, Destination) {
+    let server = Server::start(builder).await;
+    let to = h2c(server.address);
+    (server, Rc::default(), to)
+}
+
 async fn within<F: Future>(future: F) -> F::Output {
     timeout(PATIENCE, future).await.expect("it did not happen in time")
 }
@@ -98,6 +105,11 @@ async fn lease(pool: &Http2Pool, to: &Destination) -> Lease {
 
 fn post() -> Request<()> {
     Request::post("http://host.test/path").header("te", "trailers").body(()).unwrap()
+}
+
+/// A request without a body.
+async fn ask(pool: &Http2Pool, to: &Destination) -> Http2Stream {
+    Http2Stream::start(lease(pool, to).await, post(), true).unwrap()
 }
 
 async fn head(stream: &mut Http2Stream) -> Result<Response<()>, Failed> {

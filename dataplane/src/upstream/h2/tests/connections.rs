@@ -13,9 +13,8 @@ use crate::clock;
 #[tokio::test]
 async fn a_backend_that_goes_away_finishes_what_it_has_and_gets_nothing_new() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
-        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
+        let mut stream = ask(&pool, &to).await;
         let mut first = server.accept().await;
         let (_, reply) = within(first.accept()).await.unwrap().unwrap();
         first.graceful_shutdown();
@@ -28,7 +27,7 @@ async fn a_backend_that_goes_away_finishes_what_it_has_and_gets_nothing_new() {
         // Once the news has arrived, requests go to a new connection.
         let mut second = within(async {
             loop {
-                let mut next = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+                let mut next = ask(&pool, &to).await;
                 tokio::select! {
                     connection = server.connections.recv() => return (requests(connection.unwrap()), next),
                     served = poll_fn(|cx| next.poll_head(cx)) => if let Err(lost) = served {
@@ -53,11 +52,10 @@ async fn where_the_backend_takes_few_requests_there_are_more_connections() {
     local(async {
         let mut builder = server::Builder::new();
         builder.max_concurrent_streams(1);
-        let mut server = Server::start(builder).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let (mut server, pool, to) = reachable(builder).await;
         let mut held = Vec::new();
         for _ in 0..3 {
-            let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+            let mut stream = ask(&pool, &to).await;
             let mut requests = requests(server.accept().await);
             let (_, mut reply) = within(requests.recv()).await.unwrap();
             let body = reply.send_response(Response::new(()), false).unwrap();
@@ -68,7 +66,7 @@ async fn where_the_backend_takes_few_requests_there_are_more_connections() {
         let (stream, mut requests, mut body) = held.remove(0);
         body.send_data("".into(), true).unwrap();
         drop(stream);
-        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let mut stream = ask(&pool, &to).await;
         answer(within(requests.recv()).await.unwrap().1, "hi");
         head(&mut stream).await.unwrap();
     })
@@ -108,8 +106,7 @@ async fn who_ends_the_connection_at_once_or_speaks_otherwise_gets_no_request() {
 #[tokio::test]
 async fn who_takes_every_connection_and_no_request_is_not_asked_for_ever() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
         let goodbye = async {
             while let Some(mut connection) = server.connections.recv().await {
                 connection.abrupt_shutdown(Reason::NO_ERROR);
@@ -136,9 +133,8 @@ async fn who_takes_every_connection_and_no_request_is_not_asked_for_ever() {
 #[tokio::test]
 async fn a_dead_connection_is_replaced_and_an_idle_one_is_closed() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
-        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
+        let mut stream = ask(&pool, &to).await;
         drop(server.accept().await);
         assert!(matches!(head(&mut stream).await.unwrap_err(), Failed::Broken(_)));
         drop(stream);
@@ -155,9 +151,8 @@ async fn a_dead_connection_is_replaced_and_an_idle_one_is_closed() {
 #[tokio::test]
 async fn a_backend_that_has_fallen_silent_is_given_up() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
-        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
+        let mut stream = ask(&pool, &to).await;
         // Nobody drives it: it is never heard of again.
         let _silent = server.accept().await;
         stream.doubt();

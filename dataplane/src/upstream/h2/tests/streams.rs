@@ -18,8 +18,7 @@ async fn send(stream: &mut Http2Stream, text: &'static str) -> Result<(), Failed
 #[tokio::test]
 async fn requests_share_one_connection_from_the_first_on() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
         let leases = join_all((0..20).map(|_| lease(&pool, &to))).await;
         let streams = leases.into_iter().map(|lease| Http2Stream::start(lease, post(), true).unwrap());
         let mut streams: Vec<_> = streams.collect();
@@ -39,8 +38,7 @@ async fn requests_share_one_connection_from_the_first_on() {
 #[tokio::test]
 async fn trailers_pass_in_both_directions_and_te_with_them() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
         let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
         send(&mut stream, "abc").await.unwrap();
         stream.end(Some(trailer("x-up"))).unwrap();
@@ -66,9 +64,8 @@ async fn trailers_pass_in_both_directions_and_te_with_them() {
 #[tokio::test]
 async fn a_reset_for_another_reason_is_not_taken_for_a_refusal() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
-        let mut stream = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
+        let mut stream = ask(&pool, &to).await;
         let mut requests = requests(server.accept().await);
         within(requests.recv()).await.unwrap().1.send_reset(Reason::INTERNAL_ERROR);
         assert!(matches!(head(&mut stream).await.unwrap_err(), Failed::Broken(_)));
@@ -79,8 +76,7 @@ async fn a_reset_for_another_reason_is_not_taken_for_a_refusal() {
 #[tokio::test]
 async fn nobody_waits_any_more_is_told_to_the_backend() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
         let stream = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
         let (_request, mut reply) = within(requests(server.accept().await).recv()).await.unwrap();
         drop(stream);
@@ -93,8 +89,7 @@ async fn nobody_waits_any_more_is_told_to_the_backend() {
 #[tokio::test]
 async fn a_slow_reader_slows_the_sender_and_nobody_else() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Http2Pool::default(), h2c(server.address));
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
         let mut slow = Http2Stream::start(lease(&pool, &to).await, post(), false).unwrap();
         let mut requests = requests(server.accept().await);
         let mut big = Bytes::from(vec![7; 1 << 20]);
@@ -107,7 +102,7 @@ async fn a_slow_reader_slows_the_sender_and_nobody_else() {
         })
         .await
         .unwrap();
-        let mut other = Http2Stream::start(lease(&pool, &to).await, post(), true).unwrap();
+        let mut other = ask(&pool, &to).await;
         answer(within(requests.recv()).await.unwrap().1, "quick");
         head(&mut other).await.unwrap();
         let received = spawn_local(read(first.into_body()));

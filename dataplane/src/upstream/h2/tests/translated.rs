@@ -1,7 +1,5 @@
 //! Requests of HTTP/1.1 to a backend of HTTP/2.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use h2::{Reason, server};
 use http::Response;
@@ -9,11 +7,13 @@ use tokio::io::AsyncReadExt;
 
 use super::*;
 
-/// The client's end of a request in HTTP/1.1.
-async fn translated(server: &Server) -> Translated {
-    let (pool, to) = (Rc::new(Http2Pool::default()), h2c(server.address));
+/// The client's end of a request in HTTP/1.1 that begins so, and what the backend is asked.
+async fn begun(head: &str) -> (Translated, mpsc::UnboundedReceiver<Asked>) {
+    let (mut server, pool, to) = reachable(server::Builder::new()).await;
     let lease = lease(&pool, &to).await;
-    Translated::new(pool, to, lease)
+    let mut stream = Translated::new(pool, to, lease);
+    write(&mut stream, head).await;
+    (stream, requests(server.accept().await))
 }
 
 /// All that is said until nothing more comes.
@@ -26,10 +26,8 @@ async fn read_all(stream: &mut Translated) -> String {
 #[tokio::test]
 async fn a_request_of_http1_is_answered_in_http1() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let mut stream = translated(&server).await;
-        write(&mut stream, "GET /a?b HTTP/1.1\r\nHost: h.test\r\nX-A: b\r\n\r\n").await;
-        let (request, reply) = within(requests(server.accept().await).recv()).await.unwrap();
+        let (mut stream, mut requests) = begun("GET /a?b HTTP/1.1\r\nHost: h.test\r\nX-A: b\r\n\r\n").await;
+        let (request, reply) = within(requests.recv()).await.unwrap();
         assert_eq!((request.method().as_str(), request.uri().to_string().as_str()), ("GET", "http://h.test/a?b"));
         assert!(
             request.headers()["te"] == "trailers" && request.headers()["x-a"] == "b" && request.body().is_end_stream()
@@ -46,10 +44,8 @@ async fn a_request_of_http1_is_answered_in_http1() {
 #[tokio::test]
 async fn chunks_and_trailers_are_translated_both_ways_while_both_go_on() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let mut stream = translated(&server).await;
-        write(&mut stream, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n").await;
-        let mut requests = requests(server.accept().await);
+        let (mut stream, mut requests) =
+            begun("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n").await;
         let (request, mut reply) = within(requests.recv()).await.unwrap();
         let mut body = request.into_body();
         write(&mut stream, "3\r\nabc\r\n2\r").await;
@@ -71,11 +67,8 @@ async fn chunks_and_trailers_are_translated_both_ways_while_both_go_on() {
 #[tokio::test]
 async fn a_refused_request_is_sent_again_without_anybody_noticing() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let mut stream = translated(&server).await;
-        write(&mut stream, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
+        let (mut stream, mut requests) = begun("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
         write(&mut stream, "hello").await;
-        let mut requests = requests(server.accept().await);
         let answered = async {
             for _ in 0..2 {
                 within(requests.recv()).await.unwrap().1.send_reset(Reason::REFUSED_STREAM);
@@ -93,11 +86,8 @@ async fn a_refused_request_is_sent_again_without_anybody_noticing() {
 #[tokio::test]
 async fn a_request_that_is_refused_again_and_again_is_given_back() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let mut stream = translated(&server).await;
-        write(&mut stream, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
+        let (mut stream, mut requests) = begun("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n").await;
         write(&mut stream, "hello").await;
-        let mut requests = requests(server.accept().await);
         let refuse = async {
             while let Some((_, mut reply)) = requests.recv().await {
                 reply.send_reset(Reason::REFUSED_STREAM);
@@ -116,15 +106,13 @@ async fn a_request_that_is_refused_again_and_again_is_given_back() {
 #[tokio::test]
 async fn what_comes_before_the_answer_is_translated_too() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let mut stream = translated(&server).await;
         let head = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
-        write(&mut stream, head).await;
+        let (mut stream, mut requests) = begun(head).await;
         let mut hundred = [0; 25];
         within(stream.read_exact(&mut hundred)).await.unwrap();
         assert_eq!(&hundred, b"HTTP/1.1 100 Continue\r\n\r\n");
         write(&mut stream, "hi").await;
-        let (request, mut reply) = within(requests(server.accept().await).recv()).await.unwrap();
+        let (request, mut reply) = within(requests.recv()).await.unwrap();
         assert!(!request.headers().contains_key("expect"));
         reply.send_informational(Response::builder().status(103).header("link", "</a>").body(()).unwrap()).unwrap();
         let mut end = reply.send_response(Response::builder().status(204).body(()).unwrap(), false).unwrap();
@@ -140,10 +128,7 @@ async fn what_comes_before_the_answer_is_translated_too() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_does_not_seem_whole() {
     local(async {
-        let mut server = Server::start(server::Builder::new()).await;
-        let mut stream = translated(&server).await;
-        write(&mut stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
-        let mut requests = requests(server.accept().await);
+        let (mut stream, mut requests) = begun("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
         let (_, mut reply) = within(requests.recv()).await.unwrap();
         let mut body = reply.send_response(Response::new(()), false).unwrap();
         body.send_data("half".into(), false).unwrap();

@@ -96,8 +96,7 @@ async fn whatever_a_backend_does_no_request_hangs_lies_or_is_carried_out_twice()
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut server = Server::start(server::Builder::new()).await;
-        let (pool, to) = (Rc::new(Http2Pool::default()), h2c(server.address));
+        let (mut server, pool, to) = reachable(server::Builder::new()).await;
         let (done, mut carried_out) = mpsc::unbounded_channel();
         let mut whims = random.fork();
         spawn_local(async move {
