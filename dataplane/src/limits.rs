@@ -1,35 +1,37 @@
 //! Limits of named clients: a persistent map, so a snapshot costs nothing and a change costs O(log n).
 
 pub(crate) mod hash;
+mod leaf;
 mod named;
+mod tree;
 
 use std::fmt;
 
 use balancer_proto::fingerprint::Fingerprint;
-use imbl::{GenericHashMap, shared_ptr::DefaultSharedPtr};
 
-use self::{hash::Seeded, named::Named};
+use self::tree::Tree;
 use crate::limit::Limit;
 
 /// client_id -> limit. A clone shares everything with its original until one of them changes.
 #[derive(Clone, Default)]
 pub struct Limits {
-    by_id: GenericHashMap<Named, (), Seeded, DefaultSharedPtr>,
+    by_id: Tree,
+    len: usize,
     fingerprint: Fingerprint,
 }
 
 impl Limits {
     /// A client's limit.
     pub fn get(&self, id: &str) -> Option<Limit> {
-        self.by_id.get_key_value(id.as_bytes()).map(|(named, ())| named.limit())
+        self.by_id.get(id)
     }
 
     /// Sets a client's limit; returns the one before.
     pub fn insert(&mut self, id: &str, limit: Limit) -> Option<Limit> {
-        let before = self.get(id);
-        self.by_id.insert(Named::new(id, limit), ());
-        if let Some(before) = before {
-            self.fingerprint.remove(id, before.capacity(), before.rate_per_sec());
+        let before = self.by_id.insert(id, limit);
+        match before {
+            Some(before) => self.fingerprint.remove(id, before.capacity(), before.rate_per_sec()),
+            None => self.len += 1,
         }
         self.fingerprint.add(id, limit.capacity(), limit.rate_per_sec());
         before
@@ -37,25 +39,25 @@ impl Limits {
 
     /// Forgets a client's limit; returns it.
     pub fn remove(&mut self, id: &str) -> Option<Limit> {
-        let (named, ()) = self.by_id.remove_with_key(id.as_bytes())?;
-        let before = named.limit();
+        let before = self.by_id.remove(id)?;
+        self.len -= 1;
         self.fingerprint.remove(id, before.capacity(), before.rate_per_sec());
         Some(before)
     }
 
     /// How many clients have a limit of their own.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.len
     }
 
     /// Whether no client has.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.len == 0
     }
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Limit)> {
-        self.by_id.keys().map(|named| (named.id(), named.limit()))
+        self.by_id.iter().map(|named| (named.id(), named.limit))
     }
 
     /// The fingerprint of all of them, kept up to date by each change.
