@@ -195,7 +195,7 @@ impl Ledger {
             self.acknowledged(id, news, now);
         }
         if request.leaving {
-            self.leave(id, now);
+            self.leave(id, acked, now);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
     sync::Arc,
+    time::Duration,
 };
 
 pub use self::marks::MarkBits;
@@ -83,7 +84,8 @@ pub struct Lease {
     due: BinaryHeap<Reverse<(Nanos, u64)>>,
     /// Clients to ask for.
     asks: BTreeSet<u64>,
-    returns: Vec<Return>,
+    /// What goes back with the next request. Here and not with the ledger yet: see [`Self::next_returns`].
+    returns: BTreeMap<u64, Return>,
     stream: Option<Stream>,
     /// Since when nobody else refills, but for a stream that is being opened.
     alone_from: Nanos,
@@ -130,7 +132,7 @@ impl Lease {
             records: BTreeMap::new(),
             due: BinaryHeap::new(),
             asks: BTreeSet::new(),
-            returns: Vec::new(),
+            returns: BTreeMap::new(),
             stream: None,
             alone_from,
             saved_share: Some(share),
@@ -276,32 +278,44 @@ impl Lease {
     /// Gives tokens of a client back to the ledger, which refills its bucket from now on.
     fn give_back(&mut self, key: u64, table: &BucketTable, now: Nanos, keep: impl Fn(f64) -> f64, idle: bool) {
         let Some(record) = self.records.get_mut(&key) else { return };
-        let (tokens, kept) = match record.place() {
-            Some(place) => {
-                let (tokens, left) = table.withdraw(place.bucket, &place.limit, place.kind, keep, now);
-                record.touched = left.at;
-                (tokens, left.tokens.max(0.0))
-            }
-            None => (0.0, 0.0),
-        };
+        let tokens = record.place().map_or(0.0, |place| {
+            let (tokens, left) = table.withdraw(place.bucket, &place.limit, place.kind, keep, now);
+            record.touched = left.at;
+            tokens
+        });
         (record.whole, record.idle, record.dry_until) = (false, idle, None);
-        self.returns.push(Return { key, tokens, kept, idle });
+        self.goes_back(key, tokens, idle);
         self.due.push(Reverse((now.plus(IDLE_NS), key)));
+    }
+
+    /// Tokens that are here no more, and that the next request gives back.
+    fn goes_back(&mut self, key: u64, tokens: f64, idle: bool) {
+        let returned = self.returns.entry(key).or_insert(Return { key, tokens: 0.0, kept: 0.0, idle });
+        (returned.tokens, returned.idle) = (returned.tokens + tokens, idle);
     }
 
     /// The next request of the stream, if there is something to say.
     pub fn request(&mut self, table: &BucketTable, now: Nanos) -> Option<Request> {
-        let stream = self.stream.as_mut().filter(|stream| stream.welcome)?;
-        if self.asks.is_empty() && self.returns.is_empty() && !stream.is_due(now, self.renew_ns) {
+        let stream = self.stream.as_ref().filter(|stream| stream.welcome)?;
+        if self.has_told_all() && !stream.is_due(now, self.renew_ns) {
             return None;
         }
-        let returns = self.next_returns();
+        self.speak(table, now)
+    }
+
+    fn has_told_all(&self) -> bool {
+        self.asks.is_empty() && self.returns.is_empty()
+    }
+
+    /// Says the next of what is to be said, if only that this data plane is there.
+    fn speak(&mut self, table: &BucketTable, now: Nanos) -> Option<Request> {
+        let returns = self.next_returns(table, now);
         // What went back before an ask is told before it.
         let keys = if self.returns.is_empty() { self.next_asks() } else { BTreeSet::new() };
         let asks: Vec<Ask> =
             keys.into_iter().filter_map(|key| Some(self.records.get_mut(&key)?.ask(table, now))).collect();
         self.tallies.asks += asks.len() as u64;
-        let told_all = self.asks.is_empty() && self.returns.is_empty();
+        let told_all = self.has_told_all();
         let (seq, acked) = self.stream.as_mut()?.send(told_all, now);
         Some(Request { seq, acked, join: None, asks, returns, leaving: false })
     }
@@ -312,9 +326,15 @@ impl Lease {
         std::mem::replace(&mut self.asks, later)
     }
 
-    fn next_returns(&mut self) -> Vec<Return> {
-        let later = self.returns.split_off(self.returns.len().min(MAX_PER_REQUEST));
-        let returns = std::mem::replace(&mut self.returns, later);
+    /// What goes back, as it is now: what was granted since is kept, and said to be. The request acknowledges that grant.
+    fn next_returns(&mut self, table: &BucketTable, now: Nanos) -> Vec<Return> {
+        let later = self.returns.keys().nth(MAX_PER_REQUEST).copied();
+        let later = later.map(|key| self.returns.split_off(&key)).unwrap_or_default();
+        let mut returns: Vec<Return> = std::mem::replace(&mut self.returns, later).into_values().collect();
+        for returned in &mut returns {
+            let Some(record) = self.records.get_mut(&returned.key) else { continue };
+            (returned.kept, returned.idle) = (record.kept(table, now), returned.idle && record.idle);
+        }
         self.tallies.returns += returns.len() as u64;
         returns
     }
@@ -359,11 +379,11 @@ impl Lease {
         table.set_terms(Terms { alone_from: self.alone_from, ..table.terms() });
     }
 
-    /// Everything goes back, and nothing is asked for. To be said some time before [`Self::leave`]: what is on its way here
-    /// comes in time to go back too, and is not lost.
+    /// Everything goes back, and no more is asked for. To be said some time before [`Self::leave`]: what is on its way
+    /// here comes in time to go back too. Of whom the ledger has not heard here, it hears first what was spent.
     pub fn give_back_all(&mut self, table: &BucketTable, now: Nanos) {
-        self.asks.clear();
-        let keys: Vec<u64> = self.records.keys().copied().collect();
+        self.asks.retain(|key| self.records.get(key).is_some_and(|record| !record.known));
+        let keys: Vec<u64> = self.records.keys().copied().filter(|key| !self.asks.contains(key)).collect();
         keys.into_iter().for_each(|key| self.give_back(key, table, now, |_| 0.0, true));
     }
 
@@ -372,18 +392,25 @@ impl Lease {
         if !self.is_welcome() {
             return Vec::new();
         }
-        self.give_back_all(table, now);
         let mut requests = Vec::new();
-        while let Some(stream) = &mut self.stream {
-            let (seq, acked) = stream.send(true, now);
-            let returns = self.next_returns();
+        self.give_back_all(table, now);
+        while !self.asks.is_empty() {
+            requests.extend(self.speak(table, now));
+        }
+        self.give_back_all(table, now);
+        while let Some(request) = self.speak(table, now) {
             let leaving = self.returns.is_empty();
-            requests.push(Request { seq, acked, join: None, asks: Vec::new(), returns, leaving });
+            requests.push(Request { leaving, ..request });
             if leaving {
                 break;
             }
         }
         requests
+    }
+
+    /// How long after its last word the ledger has surely written off what is here: nothing is said to it after that.
+    pub fn written_off_after(&self) -> Duration {
+        Duration::from_nanos(self.lease_ns + MARGIN_NS)
     }
 
     /// Limits count for this data plane alone from now on: nothing that is here of clients means anything any more.

@@ -188,7 +188,8 @@ impl Ledger {
             entry.settle(factor, now);
             let Some(entry) = self.entries.get(&key) else { continue };
             let served = self.members.get(&member).is_some_and(Member::is_served);
-            if !served || entry.is_whole() || !entry.is_used_by(member) || !entry.waiting.is_empty() {
+            let asks = entry.holders.iter().any(|holder| holder.member == member && !holder.idle);
+            if !served || !asks || entry.is_whole() || !entry.is_used_by(member) || !entry.waiting.is_empty() {
                 continue;
             }
             if self.reserved(entry) > 0.0 {
@@ -238,13 +239,15 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&returned.key) else { return };
         entry.settle(factor, now);
         let Some(holder) = entry.holder(id) else { return };
-        let crossed = holder.in_flight.iter().any(|(seq, _)| *seq > acked);
+        let crossed = holder.is_sent_more_than(acked);
         if !holder.whole {
             entry.account(id, acked, returned.kept, returned.tokens);
-        } else if !crossed {
+        } else if crossed {
+            self.send_back(id, returned, acked);
+        } else {
             entry.break_up(id, factor, returned.tokens, returned.kept, now);
         }
-        if let Some(holder) = entry.holder(id) {
+        if let Some(holder) = self.entries.get_mut(&returned.key).and_then(|entry| entry.holder(id)) {
             holder.idle = returned.idle && !crossed;
             holder.recalled &= holder.whole;
         }
@@ -254,6 +257,20 @@ impl Ledger {
         } else {
             self.offer(returned.key, now);
         }
+    }
+
+    /// Tokens came back from who does not know yet that it has the whole bucket: they belong to it, and go there again.
+    fn send_back(&mut self, id: MemberId, returned: &Return, acked: u64) {
+        let holder = self.entries.get_mut(&returned.key).and_then(|entry| entry.holder(id));
+        let (Some(holder), Some(member)) = (holder, self.members.get_mut(&id)) else { return };
+        let tokens = returned.tokens.clamp(0.0, (holder.upper - holder.on_its_way(acked)).max(0.0));
+        if tokens <= EPSILON {
+            return;
+        }
+        holder.in_flight.push((member.next_seq(), tokens));
+        // If it has been told to give the bucket back, what it says to that does not know of these.
+        holder.recalled = false;
+        member.grant(Grant { key: returned.key, tokens, whole: true, retry: Duration::ZERO, remember: None });
     }
 
     /// Gives what came back to who was told that there is nothing.

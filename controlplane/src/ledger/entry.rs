@@ -57,6 +57,18 @@ pub(super) struct Waiter {
     pub(super) since: Duration,
 }
 
+impl Holder {
+    /// Whether it was sent tokens that it does not know of, having applied the responses up to `acked`.
+    pub(super) fn is_sent_more_than(&self, acked: u64) -> bool {
+        self.in_flight.iter().any(|(seq, _)| *seq > acked)
+    }
+
+    /// How many these are.
+    pub(super) fn on_its_way(&self, acked: u64) -> f64 {
+        self.in_flight.iter().filter(|(seq, _)| *seq > acked).map(|(_, tokens)| tokens).sum()
+    }
+}
+
 impl Entry {
     /// An account with this many tokens in existence.
     pub(super) fn new(client: Client, total: f64, mark: u64, now: Duration) -> Self {
@@ -131,7 +143,7 @@ impl Entry {
         let Some(holder) = self.holder(member).filter(|holder| !holder.whole) else { return };
         let before = holder.upper;
         holder.in_flight.retain(|(seq, _)| *seq > acked);
-        let in_flight: f64 = holder.in_flight.iter().map(|(_, tokens)| tokens).sum();
+        let in_flight = holder.on_its_way(acked);
         // It cannot have more than it was given.
         holder.upper = (tokens.max(0.0) + in_flight).min(before);
         let gone = before - holder.upper;
@@ -147,6 +159,15 @@ impl Entry {
         holder.in_flight.clear();
         self.total = (tokens.max(0.0) + kept).min(capacity);
         self.at = now;
+    }
+
+    /// The holder says goodbye, and has given back what it had when it had applied the responses up to `acked`. What was
+    /// sent to it after that it never gets.
+    pub(super) fn dismiss(&mut self, member: MemberId, acked: u64, now: Duration) {
+        let Some(holder) = self.holder(member) else { return };
+        let never_got = holder.on_its_way(acked);
+        self.strike(member, now);
+        self.total += never_got;
     }
 
     /// The holder is gone, and with it what it may have had.

@@ -195,26 +195,35 @@ impl Ledger {
         }
     }
 
-    /// It says goodbye: what it did not give back it did not have.
-    pub(super) fn leave(&mut self, id: MemberId, now: Duration) {
-        self.write_off(id, now);
+    /// It says goodbye, having applied the responses up to `acked`: what it did not give back it did not have.
+    pub(super) fn leave(&mut self, id: MemberId, acked: u64, now: Duration) {
+        let held = self.held_by(id);
+        held.into_iter().for_each(|key| self.let_go(key, now, |entry| entry.dismiss(id, acked, now)));
         self.members.remove(&id);
         self.set_factor(now);
     }
 
     fn write_off(&mut self, id: MemberId, now: Duration) {
-        let keys: Vec<u64> = self.entries.iter().filter(|(_, e)| e.has_holder(id)).map(|(key, _)| *key).collect();
-        keys.into_iter().for_each(|key| self.strike(key, id, now));
+        self.held_by(id).into_iter().for_each(|key| self.strike(key, id, now));
         if let Some(member) = self.members.get_mut(&id) {
             member.written_off = true;
         }
     }
 
+    fn held_by(&self, id: MemberId) -> Vec<u64> {
+        self.entries.iter().filter(|(_, e)| e.has_holder(id)).map(|(key, _)| *key).collect()
+    }
+
     fn strike(&mut self, key: u64, id: MemberId, now: Duration) {
+        self.let_go(key, now, |entry| entry.strike(id, now));
+    }
+
+    /// An account loses a holder.
+    fn let_go(&mut self, key: u64, now: Duration, lose: impl FnOnce(&mut Entry)) {
         let factor = self.factor;
         let Some(entry) = self.entries.get_mut(&key) else { return };
         entry.settle(factor, now);
-        entry.strike(id, now);
+        lose(entry);
         if entry.holders.is_empty() {
             self.orphans.insert(key);
         }

@@ -182,3 +182,31 @@ fn a_new_ledger_grants_nothing_until_those_of_the_old_one_are_back() {
         !ledger.is_recovering() && ledger.response(a, 2 * MILLI).is_some() && ledger.response(b, 2 * MILLI).is_some()
     );
 }
+
+/// The first has half of a bucket, and the rest, with the word that it is the whole, is on its way to it.
+fn with_the_rest_on_its_way() -> Fleet {
+    let mut fleet = Fleet::new(2);
+    let [first] = fleet.ask(0, 1)[..] else { panic!("no grant") };
+    assert_eq!((first.tokens, first.whole), (5.0, false));
+    fleet.hear(1);
+    fleet.say(1, Request::default());
+    fleet
+}
+
+#[test]
+fn what_comes_back_before_the_whole_bucket_has_arrived_goes_there_again() {
+    let mut fleet = with_the_rest_on_its_way();
+    let grants = fleet.give_back(0, 1, 5.0, true).unwrap().grants;
+    assert!(grants.iter().all(|grant| grant.whole) && grants.len() == 2);
+    assert_eq!(grants.iter().map(|grant| grant.tokens).sum::<f64>(), 10.0);
+}
+
+#[test]
+fn what_is_on_its_way_to_one_that_says_goodbye_is_not_lost() {
+    let mut fleet = with_the_rest_on_its_way();
+    let returned = Return { key: client(1).key, tokens: 5.0, kept: 0.0, idle: true };
+    fleet.say(0, Request { returns: vec![returned], leaving: true, ..Request::default() });
+    fleet.replicas.remove(0);
+    fleet.pass(MILLI);
+    assert_eq!(fleet.ledger.accounts(), 0, "the bucket is full");
+}

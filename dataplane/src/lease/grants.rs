@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::{
     Fault, IDLE_NS, Lease, MARGIN_NS,
     marks::keys_of,
-    message::{Grant, Marks, NewTerms, Response, Return},
+    message::{Grant, Marks, NewTerms, Response},
     record::Record,
 };
 use crate::{
@@ -105,7 +105,7 @@ impl Lease {
     fn recalled(&mut self, key: u64, may_keep: bool, table: &BucketTable, now: Nanos) {
         self.tallies.recalls += 1;
         let Some(record) = self.records.get(&key) else {
-            self.returns.push(Return { key, tokens: 0.0, kept: 0.0, idle: true });
+            self.goes_back(key, 0.0, true);
             return;
         };
         let content = record.place().and_then(|place| table.content(place.bucket, &place.limit, place.kind, now));
@@ -123,10 +123,7 @@ impl Lease {
             (None, Some(client)) => {
                 self.records.insert(grant.key, Record::remembered(client));
             }
-            (None, None) => {
-                let tokens = grant.tokens.max(0.0);
-                self.returns.push(Return { key: grant.key, tokens, kept: 0.0, idle: true });
-            }
+            (None, None) => self.goes_back(grant.key, grant.tokens.max(0.0), true),
             (Some(_), Some(_)) => {}
             (Some(record), None) if gives => {
                 record.answered(now, true);

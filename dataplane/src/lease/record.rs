@@ -92,6 +92,16 @@ impl Record {
         content.map_or((0.0, false), |content| (content.tokens.max(0.0), content.mode.is_whole()))
     }
 
+    /// Tokens here, where some go back: from then on the ledger refills.
+    pub(super) fn kept(&mut self, table: &BucketTable, now: Nanos) -> f64 {
+        let Some(place) = self.place() else { return 0.0 };
+        if self.whole {
+            self.whole = false;
+            self.touched = table.deposit(place.bucket, &place.limit, place.kind, 0.0, Mode::Part, now).at;
+        }
+        self.tokens(table, now).0
+    }
+
     pub(super) fn ask(&mut self, table: &BucketTable, now: Nanos) -> Ask {
         let (tokens, _) = self.tokens(table, now);
         let spent = if self.known { 0.0 } else { (self.first - tokens).max(0.0) };

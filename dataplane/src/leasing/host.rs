@@ -172,6 +172,11 @@ impl<'a> Host<'a> {
         self.lease.give_back_all(self.table(), clock::now());
     }
 
+    /// For how long it is worth saying something to a silent ledger.
+    pub(super) fn written_off_after(&self) -> Duration {
+        self.lease.written_off_after()
+    }
+
     /// What is to be said at the end.
     pub(super) fn leave(&mut self) -> Vec<Request> {
         self.hear_all();

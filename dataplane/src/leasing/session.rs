@@ -21,8 +21,6 @@ const OUTBOX: usize = 64;
 const HOLDINGS_PER_REQUEST: usize = 20_000;
 /// How long a control plane may take to read what is said first.
 const JOIN_WITHIN: Duration = Duration::from_secs(5);
-/// How long the end of a stream is waited for.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How a stream ended.
 pub(super) enum End {
@@ -112,10 +110,11 @@ async fn farewell(host: &mut Host<'_>, outbox: mpsc::Sender<LeaseRequest>, inbou
     if !host.is_welcome() {
         return;
     }
-    match timeout(FAREWELL, give_back(host, outbox, inbound)).await {
+    // After that time there is nobody any more who could hear it in time. A ledger that is gone ends the stream before.
+    match timeout(host.written_off_after(), give_back(host, outbox, inbound)).await {
         Ok(Ok(())) => tracing::debug!("what was held has been given back"),
-        Ok(Err(broken)) => tracing::debug!("what was held could not be given back: {broken}"),
-        Err(_) => tracing::debug!("it is not known whether what was held has been given back"),
+        Ok(Err(broken)) => tracing::info!("what was held could not be given back: {broken}"),
+        Err(_) => tracing::info!("it is not known whether what was held has been given back: the ledger is silent"),
     }
 }
 

@@ -22,6 +22,20 @@ pub(crate) struct Replica {
     waiting: Vec<Waiting>,
     /// Tokens of its standing share that were spent, and nobody has been told.
     pub(crate) untold: bool,
+    farewell: Farewell,
+}
+
+/// How far it is with stopping in order.
+#[derive(Clone, Copy, PartialEq)]
+enum Farewell {
+    /// It does not stop.
+    No,
+    /// Everything has been given back, which will be said next.
+    Begun,
+    /// It is said, with this number, and not echoed yet.
+    Said(u64),
+    /// The last word has been said: what comes now means nothing any more.
+    Left,
 }
 
 struct Waiting {
@@ -34,7 +48,7 @@ impl Replica {
         let (table, marks) = (BucketTable::new(64), Arc::new(MarkBits::default()));
         let now = Nanos(now_ns + offset_ns);
         let lease = Lease::new(id.clone(), incarnation, share, marks.clone(), &table, now);
-        Self { id, offset_ns, table, lease, marks, waiting: Vec::new(), untold: false }
+        Self { id, offset_ns, table, lease, marks, waiting: Vec::new(), untold: false, farewell: Farewell::No }
     }
 
     fn now(&self, now_ns: u64) -> Nanos {
@@ -112,18 +126,44 @@ impl Replica {
     }
 
     pub(crate) fn outgoing(&mut self, now_ns: u64) -> Option<LeaseRequest> {
+        if self.farewell == Farewell::Left {
+            return None;
+        }
         let request = self.lease.request(&self.table, self.now(now_ns))?;
         self.untold &= request.asks.is_empty();
+        if self.farewell == Farewell::Begun {
+            self.farewell = Farewell::Said(request.seq);
+        }
         Some(request.into())
+    }
+
+    /// It stops in order: gives everything back, and says goodbye once that is heard.
+    pub(crate) fn begin_to_leave(&mut self, now_ns: u64) {
+        self.lease.give_back_all(&self.table, self.now(now_ns));
+        self.farewell = Farewell::Begun;
     }
 
     pub(crate) fn begin_stream(&mut self, now_ns: u64) -> LeaseRequest {
         self.lease.begin_stream(&self.table, self.now(now_ns)).into()
     }
 
-    pub(crate) fn leave(&mut self, now_ns: u64) -> Option<LeaseRequest> {
-        // There are too few clients for more than one.
-        Some(self.lease.leave(&self.table, self.now(now_ns)).pop()?.into())
+    pub(crate) fn leave(&mut self, now_ns: u64) -> Vec<LeaseRequest> {
+        self.farewell = Farewell::Left;
+        self.lease.leave(&self.table, self.now(now_ns)).into_iter().map(Into::into).collect()
+    }
+
+    /// Whether what was given back has been heard: then it is time for the last word.
+    pub(crate) fn may_leave(&self, echoed: u64) -> bool {
+        matches!(self.farewell, Farewell::Said(seq) if seq <= echoed)
+    }
+
+    /// Whether it takes no part any more.
+    pub(crate) fn has_left(&self) -> bool {
+        self.farewell == Farewell::Left
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.farewell != Farewell::No
     }
 
     pub(crate) fn disconnected(&mut self, now_ns: u64) {

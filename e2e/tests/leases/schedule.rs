@@ -94,8 +94,12 @@ fn fault(world: &mut World, rng: &mut fastrand::Rng, past: &mut Past) {
             past.replica_crash_ns = Some(now);
             past.dead.push((now + rng.u64(SECOND / 10..5 * SECOND), id));
         }
-        8 | 9 if world.is_settled(index) && quiet(past.ledger_back_ns, 4) => {
+        8 if world.is_settled(index) && quiet(past.ledger_back_ns, 4) => {
             world.stop_replica(index);
+            past.replica_crash_ns = Some(now);
+        }
+        9 if world.is_settled(index) && quiet(past.ledger_back_ns, 4) => {
+            world.begin_to_stop(index);
             past.replica_crash_ns = Some(now);
         }
         10 | 11 if world.replicas.len() < 5 => {

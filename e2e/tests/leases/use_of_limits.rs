@@ -83,3 +83,50 @@ fn moving_demand_uses_nearly_all_of_it() {
         assert!(moving >= 0.95, "{limit:?}: {moving}");
     }
 }
+
+/// Steps until `reached`, which must be within some seconds.
+fn until(world: &mut World, reached: impl Fn(&World) -> bool) {
+    let deadline = world.now_ns + 20 * SECOND;
+    while !reached(world) {
+        assert!(world.now_ns < deadline, "in vain");
+        world.pass(STEP_NS);
+    }
+}
+
+/// Every one of three is stopped in order and replaced, whatever is on its way meanwhile; then all want everything.
+fn replaced_in_turn(seed: u64) {
+    let delay_ns = [1_000_000, 20_000_000, 100_000_000][seed as usize % 3];
+    let mut world = World::new(seed, Weather { delay_ns, mishap: 0 }, vec![Client::new(0, 10.0, 10.0 / 3600.0)]);
+    (0..3).for_each(|_| {
+        world.add_replica();
+    });
+    until(&mut world, |world| (0..3).all(|index| world.has_share(index)));
+    for _ in 0..3 {
+        let others = world.rng.usize(0..2);
+        // The first is the oldest: one that comes back goes to the end.
+        (0..=others).for_each(|index| {
+            world.request(index, 0);
+        });
+        let until_ns = world.now_ns + world.rng.u64(0..300_000_000);
+        until(&mut world, |world| world.now_ns >= until_ns);
+        let id = world.replicas[0].id.clone();
+        world.begin_to_stop(0);
+        until(&mut world, |world| world.replicas.len() == 2);
+        world.revive(id);
+        until(&mut world, |world| (0..3).all(|index| world.has_share(index)));
+        world.request(2, 0);
+    }
+    for _ in 0..2000 {
+        (0..3).for_each(|index| {
+            world.request(index, 0);
+        });
+        world.pass(10 * STEP_NS);
+    }
+    assert!(world.worst <= 1e-3, "seed {seed}: {} tokens too many", world.worst);
+    assert_eq!(world.clients[0].admitted, 10, "seed {seed}");
+}
+
+#[test]
+fn nothing_is_lost_when_all_are_replaced_in_turn() {
+    (0..200).for_each(replaced_in_turn);
+}

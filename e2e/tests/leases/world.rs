@@ -165,14 +165,27 @@ impl World {
     /// It stops as it should: what is on its way arrives.
     pub(crate) fn stop_replica(&mut self, index: usize) {
         let now = self.now_ns;
-        let request = self.replicas[index].leave(now);
+        let requests = self.replicas[index].leave(now);
         while let Some((_, message)) = self.links[index].up.0.pop_front() {
             self.arrive_up(index, message);
         }
-        if let Some(request) = request {
-            self.arrive_up(index, Message::Request(request));
-        }
+        requests.into_iter().for_each(|request| self.arrive_up(index, Message::Request(request)));
         self.crash_replica(index);
+    }
+
+    /// It begins to stop in order; it is gone once its last word has arrived, or its stream is broken.
+    pub(crate) fn begin_to_stop(&mut self, index: usize) {
+        let now = self.now_ns;
+        self.replicas[index].begin_to_leave(now);
+    }
+
+    fn remove_those_that_left(&mut self) {
+        for index in (0..self.replicas.len()).rev() {
+            let (replica, link) = (&self.replicas[index], &self.links[index]);
+            if replica.is_leaving() && (!link.open || (replica.has_left() && link.up.0.is_empty())) {
+                self.crash_replica(index);
+            }
+        }
     }
 
     pub(crate) fn cut(&mut self, index: usize, for_ns: u64) {
@@ -183,9 +196,15 @@ impl World {
         self.links[index].cut_until_ns > self.now_ns
     }
 
-    /// Whether the data plane has its lease and the ledger is there.
+    /// Whether the data plane has its lease, goes on, and the ledger is there.
     pub(crate) fn is_settled(&self, index: usize) -> bool {
-        self.replicas[index].lease.is_welcome() && !self.is_cut(index) && self.ledger.is_some()
+        let replica = &self.replicas[index];
+        replica.lease.is_welcome() && !replica.is_leaving() && !self.is_cut(index) && self.ledger.is_some()
+    }
+
+    /// Whether it has its share of every limit, from the ledger.
+    pub(crate) fn has_share(&self, index: usize) -> bool {
+        self.is_settled(index) && self.replicas[index].table.terms().share > 0.3
     }
 
     /// The stream breaks for both sides.
@@ -196,6 +215,9 @@ impl World {
 
     pub(crate) fn request(&mut self, replica: usize, client: usize) -> bool {
         let now = self.now_ns;
+        if self.replicas[replica].is_leaving() {
+            return false;
+        }
         let admitted = self.replicas[replica].request(client, &self.clients[client], now);
         if admitted {
             self.admit(client);
@@ -226,6 +248,7 @@ impl World {
             self.tick_replica(index);
         }
         self.tick_ledger();
+        self.remove_those_that_left();
     }
 
     fn tick_replica(&mut self, index: usize) {
@@ -369,13 +392,23 @@ impl World {
         if !self.links[index].open {
             return;
         }
-        let received = match message {
-            Message::Response(response) => self.replicas[index].receive(*response, self.now_ns).ok(),
-            Message::Request(_) | Message::End => None,
+        if self.replicas[index].has_left() {
+            return;
+        }
+        let (received, echoed) = match message {
+            Message::Response(response) => {
+                let echoed = response.echoed;
+                (self.replicas[index].receive(*response, self.now_ns).ok(), echoed)
+            }
+            Message::Request(_) | Message::End => (None, 0),
         };
         match received {
             Some(answered) => self.decide(index, &answered),
             None => self.end_from_replica(index),
+        }
+        if self.links[index].open && self.replicas[index].may_leave(echoed) {
+            let last = self.replicas[index].leave(self.now_ns);
+            last.into_iter().for_each(|request| self.send_up(index, Message::Request(request)));
         }
     }
 

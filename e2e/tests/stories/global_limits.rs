@@ -20,11 +20,11 @@ async fn a_burst_that_never_refills_is_exact_over_all_three() -> Result<()> {
     deployment.set_limit("alice", 60.0, 0.0).await?;
     let mut admitted = 0;
     wait::until_true("all of the burst to be used", async || {
-        admitted += rounds(&deployment.data_planes, "alice", 20).await.unwrap_or_default();
+        admitted += rounds(&deployment.data_planes, "alice", 20).await.admitted;
         admitted >= 60
     })
     .await?;
-    admitted += rounds(&deployment.data_planes, "alice", 30).await?;
+    admitted += rounds(&deployment.data_planes, "alice", 30).await.whole()?;
     println!("burst only: admitted {admitted} of 60");
     assert_eq!(admitted, 60);
     Ok(())
@@ -48,7 +48,7 @@ async fn scope_local_is_a_limit_for_each() -> Result<()> {
     let setup = Setup::new(Database::sqlite()?).backends(1).data_planes(3);
     let deployment = setup.config_line("limits: { scope: local }").start().await?;
     deployment.set_limit("alice", 5.0, 0.0).await?;
-    let admitted = rounds(&deployment.data_planes, "alice", 10).await?;
+    let admitted = rounds(&deployment.data_planes, "alice", 10).await.whole()?;
     println!("scope local: admitted {admitted} of 3 x 5");
     assert_eq!(admitted, 15);
     Ok(())
@@ -72,11 +72,11 @@ async fn the_scope_can_be_changed_while_everything_runs() -> Result<()> {
         deployment.set_limit(client, 6.0, 0.0).await?;
         let mut admitted = 0;
         wait::until_true("all of the burst to be used", async || {
-            admitted += rounds(&deployment.data_planes, client, 8).await.unwrap_or_default();
+            admitted += rounds(&deployment.data_planes, client, 8).await.admitted;
             admitted >= capacity
         })
         .await?;
-        admitted += rounds(&deployment.data_planes, client, 8).await?;
+        admitted += rounds(&deployment.data_planes, client, 8).await.whole()?;
         println!("scope {scope}: admitted {admitted} of {capacity}");
         assert_eq!(admitted, capacity, "{scope}");
     }
@@ -177,11 +177,11 @@ async fn all_three_are_replaced_in_turn_and_ten_per_hour_stay_ten() -> Result<()
         admitted += once(&deployment.data_planes[index], "alice").await?;
     }
     wait::until_true("all ten to be used", async || {
-        admitted += rounds(&deployment.data_planes, "alice", 2).await.unwrap_or_default();
+        admitted += rounds(&deployment.data_planes, "alice", 2).await.admitted;
         admitted >= 10
     })
     .await?;
-    admitted += rounds(&deployment.data_planes, "alice", 10).await?;
+    admitted += rounds(&deployment.data_planes, "alice", 10).await.whole()?;
     println!("rolling replacement: admitted {admitted} of 10 in {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(360), "the eleventh is due after six minutes");
     assert_eq!(admitted, 10);
@@ -193,7 +193,7 @@ async fn a_refused_flood_asks_nobody() -> Result<()> {
     let deployment = three().await?;
     deployment.set_limit("alice", 1.0, 0.0).await?;
     // All three want the one token at once: it may be on its way between them for a moment.
-    let used = async || rounds(&deployment.data_planes, "alice", 2).await.is_ok_and(|admitted| admitted == 1);
+    let used = async || rounds(&deployment.data_planes, "alice", 2).await.whole().is_ok_and(|admitted| admitted == 1);
     wait::until_true("the one token to be used", used).await?;
     let asks = async || {
         let mut asks = 0.0;

@@ -162,21 +162,50 @@ pub(crate) async fn once(plane: &DataPlane, client: &str) -> Result<u64> {
     Ok(u64::from(status == 200))
 }
 
-/// So many requests at each data plane, at all of them at once; how many were admitted.
-pub(crate) async fn rounds(planes: &[DataPlane], client: &'static str, count: usize) -> Result<u64> {
+/// What came of [`rounds`].
+#[derive(Default)]
+pub(crate) struct Rounds {
+    /// Admitted, also by a data plane that failed later.
+    pub(crate) admitted: u64,
+    /// Why a data plane was asked no further.
+    pub(crate) failed: Vec<anyhow::Error>,
+}
+
+impl Rounds {
+    /// How many were admitted, where every request must have had its answer.
+    pub(crate) fn whole(self) -> Result<u64> {
+        self.failed.into_iter().next().map_or(Ok(self.admitted), Err)
+    }
+}
+
+/// So many requests at each data plane, at all of them at once.
+pub(crate) async fn rounds(planes: &[DataPlane], client: &'static str, count: usize) -> Rounds {
     let mut set = JoinSet::new();
     for address in planes.iter().map(DataPlane::proxy) {
-        set.spawn(async move {
-            let (mut kept, mut admitted) = (None, 0);
-            for _ in 0..count {
-                admitted += u64::from(request(address, &mut kept, client).await? == Some(true));
-            }
-            Ok::<_, anyhow::Error>(admitted)
-        });
+        set.spawn(one_after_another(address, client, count));
     }
-    let mut admitted = 0;
+    let mut all = Rounds::default();
     while let Some(one) = set.join_next().await {
-        admitted += one??;
+        match one {
+            Ok((admitted, failed)) => {
+                all.admitted += admitted;
+                all.failed.extend(failed);
+            }
+            Err(panicked) => all.failed.push(panicked.into()),
+        }
     }
-    Ok(admitted)
+    all.failed.iter().for_each(|error| println!("a request of {client} failed: {error:#}"));
+    all
+}
+
+/// How many were admitted until one failed, and why.
+async fn one_after_another(address: SocketAddr, client: &str, count: usize) -> (u64, Option<anyhow::Error>) {
+    let (mut kept, mut admitted) = (None, 0);
+    for _ in 0..count {
+        match request(address, &mut kept, client).await {
+            Ok(answer) => admitted += u64::from(answer == Some(true)),
+            Err(error) => return (admitted, Some(error)),
+        }
+    }
+    (admitted, None)
 }
