@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::http1::{Fault, Form};
+use crate::http1::{Fault, Fields, Form};
 
 /// Why nothing more comes from a caller, or goes to him.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub(crate) trait Caller {
 
     /// Whether all of the body has been given out.
     fn is_over(&self) -> bool;
+
+    /// Gives back memory before a time of waiting.
+    fn settle(&mut self);
 
     /// Makes more of the body ready. Nothing may be ready before. An error: the rest will not come.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>>;
@@ -43,6 +46,11 @@ pub(crate) trait Caller {
 
     /// How much of an answer waits for him at most, bytes.
     fn part_bytes(&self) -> usize;
+
+    /// Whether an answer with this head is one to what he asked for.
+    fn understands(&self, _status: u16, _fields: Fields<'_>) -> bool {
+        true
+    }
 
     /// Whether he can be sent trailers.
     fn takes_trailers(&self) -> bool;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::sleep;
 
-use super::forward::Forward;
+use super::{caller::Caller, forward::Forward};
 use crate::{
     clock::{self, Nanos},
     metrics::OwnAnswer,
@@ -21,14 +21,17 @@ pub(super) type Place = (Arc<Backend>, InFlight);
 
 impl Forward<'_> {
     /// A backend for the first try, waiting for room if need be.
-    pub(super) async fn first_place(&self) -> Result<Place, OwnAnswer> {
+    pub(super) async fn first_place(&self, caller: &mut impl Caller) -> Result<Place, OwnAnswer> {
         let others_wait = self.worker.options.pool.max_in_flight > 0 && self.worker.shared.queue.waiting() > 0;
         let place = if others_wait { Err(NoPick::Busy) } else { self.place(&[]) };
         match place {
             Ok(place) => Ok(place),
             Err(NoPick::Nobody) => Err(OwnAnswer::NoBackend),
-            // Boxed: few wait, and those who do not should not carry the room for it.
-            Err(NoPick::Busy) => Box::pin(self.wait_for_place()).await,
+            Err(NoPick::Busy) => {
+                caller.settle();
+                // Boxed: few wait, and those who do not should not carry the room for it.
+                Box::pin(self.wait_for_place()).await
+            }
         }
     }
 

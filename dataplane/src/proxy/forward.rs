@@ -82,7 +82,7 @@ impl Forward<'_> {
         let mut outgoing = Outgoing::new(self, head, hops, caller);
         let mut tried = [0; MAX_BACKENDS];
         let mut reason = OwnAnswer::NoBackend;
-        let mut next = Some(self.first_place().await?);
+        let mut next = Some(self.first_place(caller).await?);
         for attempt in 0..MAX_BACKENDS {
             let Some((backend, in_flight)) = next else { break };
             let failure = match self.try_backend(&backend, &mut outgoing, caller).await {
@@ -168,6 +168,10 @@ impl Forward<'_> {
         match answer {
             Ok(head) if head.status == 101 && !outgoing.websocket => {
                 Err(Failed::new(OwnAnswer::BadGateway, Failure::Garbage))
+            }
+            // What a client asks for is not held against a backend that has no such thing.
+            Ok(head) if !caller.understands(head.status, upstream.fields()) => {
+                Err(Failed { reason: OwnAnswer::BadGateway, blame: None, again: false })
             }
             Ok(head) => Ok((head, upstream)),
             Err(error) => {

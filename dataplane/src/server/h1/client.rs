@@ -169,7 +169,9 @@ impl Client {
         if !self.body.is_over() {
             self.decode();
         }
-        self.held.settle(&self.worker.buffers);
+        if self.held.ready().is_empty() {
+            self.settle();
+        }
     }
 
     /// Makes ready what is here of the body.
@@ -309,10 +311,17 @@ impl Caller for Client {
 
     fn advance(&mut self, sent: usize) {
         self.held.advance(sent);
+        if self.is_over() {
+            self.settle();
+        }
     }
 
     fn is_over(&self) -> bool {
         self.body.is_over() && self.held.ready().is_empty()
+    }
+
+    fn settle(&mut self) {
+        self.held.settle(&self.worker.buffers);
     }
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {

@@ -12,8 +12,9 @@ use http::{HeaderMap, header, request::Parts};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::websocket::Key;
 use crate::{
-    http1::{Fault, Form, may_trail, put_field},
+    http1::{Fault, Fields, Form, may_trail, put_field},
     proxy::{Caller, CallerGone},
     server::{Deadline, Worker},
 };
@@ -37,10 +38,12 @@ pub(super) struct Http2Caller {
     due: Option<Arc<Deadline>>,
     patience: Duration,
     fault: Option<Fault>,
+    /// He asks for a WebSocket.
+    websocket: Option<Key>,
 }
 
 impl Http2Caller {
-    pub(super) fn new(parts: &Parts, incoming: Incoming, worker: &Worker) -> Self {
+    pub(super) fn new(parts: &Parts, incoming: Incoming, websocket: Option<Key>, worker: &Worker) -> Self {
         let (is_over, has_length) = (incoming.is_end_stream(), parts.headers.contains_key(header::CONTENT_LENGTH));
         let announced: Vec<_> = parts.headers.get_all(header::TRAILER).iter().map(|names| names.as_bytes()).collect();
         Self {
@@ -53,6 +56,7 @@ impl Http2Caller {
             due: (!is_over).then(|| worker.timers.deadline()),
             patience: worker.options.client_idle_timeout,
             fault: None,
+            websocket,
         }
     }
 
@@ -106,6 +110,10 @@ impl Http2Caller {
 }
 
 impl Caller for Http2Caller {
+    fn understands(&self, status: u16, fields: Fields<'_>) -> bool {
+        self.websocket.is_none_or(|key| key.is_answered_by(status, fields))
+    }
+
     fn ready(&self) -> &[u8] {
         &self.part[self.sent..]
     }
@@ -117,6 +125,8 @@ impl Caller for Http2Caller {
     fn is_over(&self) -> bool {
         self.is_over && self.ready().is_empty()
     }
+
+    fn settle(&mut self) {}
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else { return self.poll_patience(cx) };
