@@ -1,5 +1,6 @@
-//! How a control plane grows with its data planes: 1, 10 and 1,000 streams, simulated in this process, to one real
-//! control plane with 10,000 limits on SQLite. Prints a table.
+//! How a control plane grows with its data planes: 1, 10 and 1,000 streams (or as many as the arguments say), simulated in
+//! this process, to one real control plane with 10,000 limits on SQLite. Prints a table. `CONTROLPLANE` names another build
+//! of the program, to compare two of them.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
@@ -15,7 +16,7 @@ use tonic::transport::Channel;
 
 use crate::{fleet::Fleet, program::ControlPlane};
 
-const FLEETS: [usize; 3] = [1, 10, 1_000];
+const FLEETS: &[usize] = &[1, 10, 1_000];
 const LIMITS: usize = 10_000;
 const CHANGES: usize = 200;
 
@@ -25,8 +26,9 @@ async fn main() {
         "| replicas | a change reaches one: median | p99 | the last one: median | worst | KiB per stream | all back at once | bytes of configuration sent then |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    for replicas in FLEETS {
-        measure(replicas).await;
+    let asked: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    for replicas in if asked.is_empty() { FLEETS } else { &asked } {
+        measure(*replicas).await;
     }
 }
 

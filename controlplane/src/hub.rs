@@ -5,7 +5,9 @@
 
 mod catch_up;
 mod follow;
+mod frame;
 mod frames;
+mod full;
 mod held;
 mod image;
 mod ring;
@@ -19,12 +21,13 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use catch_up::CatchUp;
 pub(crate) use follow::follow;
-pub(crate) use frames::{Frame, FullFrames, encode};
+pub(crate) use frame::{Frame, encode};
+pub(crate) use full::FullFrames;
 pub(crate) use held::Held;
 pub(crate) use image::{Fingerprint, Image};
 pub(crate) use ring::Step;
 
-use self::{catch_up::CatchUps, frames::delta_frames, ring::Ring};
+use self::{catch_up::CatchUps, frames::delta_frames, full::Fulls, ring::Ring};
 use crate::store::{Changes, Loaded, Store};
 
 /// The current image and the steps that led to it.
@@ -32,6 +35,7 @@ pub(crate) struct Hub {
     image: watch::Sender<Arc<Image>>,
     ring: Mutex<Ring>,
     catch_ups: CatchUps,
+    fulls: Fulls,
     /// Why the store's changes cannot be read; `None` while they can.
     fault: watch::Sender<Option<String>>,
     /// Counts answers of the store, so that one can wait for an answer newer than a question.
@@ -46,6 +50,7 @@ impl Hub {
             image: watch::Sender::new(Arc::new(Image::new(loaded, 0))),
             ring: Mutex::new(Ring::default()),
             catch_ups: CatchUps::default(),
+            fulls: Fulls::default(),
             fault: watch::Sender::new(None),
             refreshed: watch::Sender::new(0),
             refresh: Notify::new(),
@@ -70,6 +75,11 @@ impl Hub {
     /// A step from what is held to the current image, with the help of the store.
     pub(crate) fn catch_up(&self, store: &Store, held: &Held) -> CatchUp {
         self.catch_ups.step(store, held, self.image())
+    }
+
+    /// Everything in the image.
+    pub(crate) fn everything(&self, image: Arc<Image>) -> FullFrames {
+        self.fulls.frames(image)
     }
 
     /// Why changes do not arrive here; `None` while they do.

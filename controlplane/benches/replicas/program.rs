@@ -19,7 +19,8 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     pub(crate) async fn start() -> Self {
         let dir = TempDir::new().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_controlplane"))
+        let program = std::env::var("CONTROLPLANE").unwrap_or(env!("CARGO_BIN_EXE_controlplane").into());
+        let mut process = Command::new(program)
             .current_dir(dir.path())
             .args(["--admin-port", "0", "--admin-max-connections", "2400", "--log-format", "json"])
             .args(["--database-url", "sqlite://balancer.db"])

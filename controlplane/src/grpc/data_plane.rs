@@ -1,6 +1,6 @@
 //! `DataPlaneService`.
 
-mod codec;
+mod body;
 mod greeting;
 mod lease;
 mod outbox;
@@ -14,21 +14,23 @@ use std::{
     task::{Context, Poll},
 };
 
-use balancer_proto::v1::{LeaseRequest, LeaseResponse, SyncRequest};
+use balancer_proto::v1::{LeaseRequest, LeaseResponse};
 use http::Request;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Response, Status, Streaming,
     body::Body,
+    metadata::GRPC_CONTENT_TYPE,
     server::{Grpc, NamedService, StreamingService},
 };
+use tonic_prost::{ProstCodec, ProstDecoder};
 
-use tonic_prost::ProstCodec;
+use self::body::FrameBody;
+use crate::plane::Plane;
 
-use self::codec::FrameCodec;
-use crate::{hub::Frame, plane::Plane};
-
+/// The request header that says how messages are compressed.
+const ENCODING: &str = "grpc-encoding";
 /// Messages that may wait for a data plane; what produces them stops when they do.
 const QUEUE: usize = 4;
 
@@ -64,7 +66,7 @@ impl tower::Service<Request<Body>> for DataPlaneService {
         let plane = self.plane.clone();
         Box::pin(async move {
             Ok(match request.uri().path() {
-                "/balancer.v1.DataPlaneService/Sync" => Grpc::new(FrameCodec).streaming(Sync { plane }, request).await,
+                "/balancer.v1.DataPlaneService/Sync" => sync(plane, request),
                 "/balancer.v1.DataPlaneService/Lease" => {
                     Grpc::new(ProstCodec::default()).streaming(Lease { plane }, request).await
                 }
@@ -74,23 +76,16 @@ impl tower::Service<Request<Body>> for DataPlaneService {
     }
 }
 
-struct Sync {
-    plane: Plane,
-}
-
-impl StreamingService<SyncRequest> for Sync {
-    type Response = Frame;
-    type ResponseStream = ReceiverStream<Result<Frame, Status>>;
-    type Future = Boxed<Response<Self::ResponseStream>, Status>;
-
-    fn call(&mut self, request: tonic::Request<Streaming<SyncRequest>>) -> Self::Future {
-        let plane = self.plane.clone();
-        Box::pin(async move {
-            let (send, receive) = mpsc::channel(QUEUE);
-            tokio::spawn(session::run(plane, request.into_inner(), send));
-            Ok(Response::new(ReceiverStream::new(receive)))
-        })
+fn sync(plane: Plane, request: Request<Body>) -> http::Response<Body> {
+    if let Some(encoding) = request.headers().get(ENCODING).filter(|encoding| *encoding != "identity") {
+        return Status::unimplemented(format!("messages encoded as {encoding:?} are not understood")).into_http();
     }
+    let up = Streaming::new_request(ProstDecoder::default(), request.into_body(), None, None);
+    let (send, receive) = mpsc::channel(QUEUE);
+    tokio::spawn(session::run(plane, up, send));
+    let mut response = http::Response::new(Body::new(FrameBody::new(receive)));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
+    response
 }
 
 struct Lease {

@@ -1,86 +1,16 @@
-//! Steps as encoded messages of bounded size.
+//! Changes as encoded messages of bounded size.
 
-use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use balancer_proto::v1;
-use bytes::Bytes;
-use prost::Message;
 
-use super::Image;
+use super::{Frame, Image, encode};
 use crate::convert;
 
-/// Most limits in one message.
-const MAX_LIMITS: usize = 5_000;
-/// Bytes of limits after which a message is full.
-const MAX_BYTES: usize = 512 * 1024;
+/// Bytes of limits after which a message is full. Of each stream, a few messages may be on their way at once.
+const MAX_BYTES: usize = 64 * 1024;
 /// What a limit costs on the wire beside its client_id, at most.
 const LIMIT_OVERHEAD_BYTES: usize = 26;
-
-/// One encoded `SyncResponse`; cloning shares the bytes.
-pub(crate) type Frame = Bytes;
-
-/// Encodes a message that is not part of a step.
-pub(crate) fn encode(message: v1::sync_response::Message) -> Frame {
-    v1::SyncResponse { message: Some(message) }.encode_to_vec().into()
-}
-
-/// Everything, one message at a time, so that memory stays bounded however many limits there are.
-pub(crate) struct FullFrames {
-    image: Arc<Image>,
-    sent: Option<Box<str>>,
-    state: State,
-}
-
-#[derive(PartialEq, Eq)]
-enum State {
-    First,
-    Further,
-    Done,
-}
-
-impl FullFrames {
-    pub(crate) fn new(image: Arc<Image>) -> Self {
-        Self { image, sent: None, state: State::First }
-    }
-
-    fn chunk(&mut self) -> (Vec<v1::Limit>, bool) {
-        let start = self.sent.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = self.image.limits.range((start, Bound::Unbounded)).peekable();
-        let (mut limits, mut room) = (Vec::new(), Room::default());
-        while let Some((id, _)) = rest.peek() {
-            if !room.take(id) {
-                self.sent = limits.last().map(|l: &v1::Limit| l.client_id.as_str().into());
-                return (limits, false);
-            }
-            if let Some((id, limit)) = rest.next() {
-                limits.push(convert::limit(id, *limit));
-            }
-        }
-        (limits, true)
-    }
-}
-
-impl Iterator for FullFrames {
-    type Item = Frame;
-
-    fn next(&mut self) -> Option<Frame> {
-        if self.state == State::Done {
-            return None;
-        }
-        let first = self.state == State::First;
-        let (upserted_limits, last_chunk) = self.chunk();
-        self.state = if last_chunk { State::Done } else { State::Further };
-        let update = v1::Update {
-            full: true,
-            upserted_limits,
-            last_chunk,
-            pool: first.then(|| convert::pool(&self.image.backends)),
-            settings: first.then(|| convert::settings(&self.image.settings)),
-            ..header(&self.image, last_chunk)
-        };
-        Some(encode(v1::sync_response::Message::Update(update)))
-    }
-}
 
 /// The step from `before` to `after`, when `touched` holds every client_id whose limit may differ.
 pub(super) fn delta_frames(before: &Image, after: &Image, touched: &BTreeSet<Box<str>>) -> Vec<Frame> {
@@ -122,7 +52,7 @@ fn chunks(base: u64, after: &Image, touched: &BTreeSet<Box<str>>) -> Vec<v1::Upd
     done
 }
 
-fn header(image: &Image, last: bool) -> v1::Update {
+pub(super) fn header(image: &Image, last: bool) -> v1::Update {
     let (fingerprint, config_tag) = if last { (image.fingerprint.value(), image.config_tag) } else { (0, 0) };
     let (store_id, revision) = (image.store_id.to_string(), image.revision);
     v1::Update { store_id, revision, fingerprint, config_tag, ..Default::default() }
@@ -130,17 +60,16 @@ fn header(image: &Image, last: bool) -> v1::Update {
 
 /// What still fits into a message.
 #[derive(Default)]
-struct Room {
-    limits: usize,
+pub(super) struct Room {
     bytes: usize,
 }
 
 impl Room {
-    fn take(&mut self, id: &str) -> bool {
-        if self.limits >= MAX_LIMITS || self.bytes >= MAX_BYTES {
+    /// Whether there is room for this client's limit; takes it.
+    pub(super) fn take(&mut self, id: &str) -> bool {
+        if self.bytes >= MAX_BYTES {
             return false;
         }
-        self.limits += 1;
         self.bytes += id.len() + LIMIT_OVERHEAD_BYTES;
         true
     }

@@ -14,7 +14,7 @@ use balancer_proto::{
 use tempfile::TempDir;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::{Code, Status, Streaming, codec::CompressionEncoding, transport::Channel};
 
 use crate::harness::{Running, until, within};
 
@@ -440,4 +440,14 @@ async fn streams_end_with_the_server() {
     assert_eq!(end.code(), Code::Unavailable);
     drop(replica);
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_compressed_are_refused_by_name() {
+    let running = Running::start("").await;
+    let client = DataPlaneServiceClient::new(running.channel());
+    let hello = tokio_stream::iter([message(Up::Hello(hello()))]);
+    let refused = within(client.send_compressed(CompressionEncoding::Gzip).sync(hello)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    assert!(refused.message().contains("gzip"), "{refused:?}");
 }

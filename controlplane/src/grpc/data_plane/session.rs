@@ -18,7 +18,7 @@ use super::{
 use crate::{
     VERSION,
     health::States,
-    hub::{CatchUp, Frame, FullFrames, Image, Step, encode},
+    hub::{CatchUp, Frame, Image, Step, encode},
     plane::Plane,
     replicas::Membership,
 };
@@ -187,7 +187,7 @@ impl Session {
         self.plane.metrics.full_syncs.inc();
         self.full_revision = image.revision;
         self.position = Position::At(image.held());
-        self.outbox.full(FullFrames::new(image));
+        self.outbox.full(self.plane.hub.everything(image));
     }
 
     fn send(&mut self, permit: mpsc::Permit<'_, Result<Frame, Status>>) {

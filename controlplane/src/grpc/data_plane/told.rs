@@ -29,12 +29,10 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
 
     fn told(frame: Option<Frame>) -> Vec<(u64, v1::Health)> {
-        match v1::SyncResponse::decode(frame.unwrap()).unwrap().message {
+        match frame.unwrap().decode().message {
             Some(Message::Health(update)) => update.backends.iter().map(|b| (b.backend_id, b.health())).collect(),
             other => panic!("{other:?}"),
         }
