@@ -7,24 +7,36 @@ use http::{Method, header, request::Parts};
 
 use crate::http1::{Fault, is_authority, is_expectation, is_target, names_same_place, put_field};
 
-/// Writes the head of a request as HTTP/1.1 has it. `has_body` says whether one follows.
+const UPGRADE: &[u8] = b"connection: upgrade\r\nupgrade: websocket\r\n";
+
+/// Writes the head of a request as HTTP/1.1 has it. `has_body` says whether one follows. With a `websocket_key` an extended
+/// CONNECT becomes the upgrade that it stands for (RFC 8441 section 5).
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn write_head(parts: &Parts, has_body: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
-    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-        return Err(Fault::Method);
-    }
+pub fn write_head(parts: &Parts, has_body: bool, websocket_key: Option<&str>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let method = match (&parts.method, websocket_key) {
+        (&Method::CONNECT, Some(_)) => &Method::GET,
+        (&(Method::CONNECT | Method::TRACE), _) => return Err(Fault::Method),
+        (method, _) => method,
+    };
     if parts.headers.get(header::EXPECT).is_some_and(|value| !is_expectation(value.as_bytes())) {
         return Err(Fault::Expectation);
     }
     let has_length = has_one_length(parts)?;
+    if has_length && websocket_key.is_some() {
+        return Err(Fault::ContentLength);
+    }
     let host = host(parts, is_https(parts)?)?;
-    for part in [parts.method.as_str().as_bytes(), b" ", target(parts)?, b" HTTP/1.1\r\n"] {
+    for part in [method.as_str().as_bytes(), b" ", target(parts)?, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
     put_field(out, "host", host);
     put_fields(out, parts);
+    if let Some(key) = websocket_key {
+        out.extend_from_slice(UPGRADE);
+        put_field(out, "sec-websocket-key", key.as_bytes());
+    }
     if has_body && !has_length {
         put_field(out, "transfer-encoding", b"chunked");
     }
@@ -73,8 +85,8 @@ fn target(parts: &Parts) -> Result<&[u8], Fault> {
 
 fn put_fields(out: &mut Vec<u8>, parts: &Parts) {
     for (name, value) in &parts.headers {
-        // hyper has no 100 for HTTP/2, so nothing may wait for one.
-        if !matches!(*name, header::HOST | header::EXPECT | header::COOKIE) {
+        // hyper has no 100 for HTTP/2, so nothing may wait for one. The key of a WebSocket is of one connection.
+        if !matches!(*name, header::HOST | header::EXPECT | header::COOKIE | header::SEC_WEBSOCKET_KEY) {
             put_field(out, name.as_str(), value.as_bytes());
         }
     }
@@ -97,7 +109,7 @@ mod tests {
         let builder = headers.iter().fold(builder, |b, (name, value)| b.header(*name, *value));
         let (parts, ()) = builder.body(()).unwrap().into_parts();
         let mut head = Head::default();
-        head.write(|out| write_head(&parts, true, out)).map(|()| head)
+        head.write(|out| write_head(&parts, true, None, out)).map(|()| head)
     }
 
     #[test]
@@ -111,6 +123,18 @@ mod tests {
         );
         let head = written("POST", "http://h/", &[("content-length", "3")]).unwrap();
         assert_eq!(head.facts().framing, Framing::Length(3));
+    }
+
+    #[test]
+    fn an_extended_connect_becomes_an_upgrade() {
+        let builder = Request::connect("https://h/chat?a").header("sec-websocket-key", "theirs");
+        let (parts, ()) = builder.header("sec-websocket-version", "13").body(()).unwrap().into_parts();
+        let mut head = Head::default();
+        head.write(|out| write_head(&parts, false, Some("ours"), out)).unwrap();
+        assert!(head.wants_websocket() && head.get("sec-websocket-key") == Some(b"ours"));
+        assert_eq!((head.target(), head.get("sec-websocket-version")), (&b"/chat?a"[..], Some(&b"13"[..])));
+        let refused = head.write(|out| write_head(&parts, false, None, out));
+        assert_eq!(refused, Err(Fault::Method));
     }
 
     #[test]

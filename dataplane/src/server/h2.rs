@@ -4,6 +4,7 @@ mod answer_body;
 mod caller;
 mod lines;
 mod tasks;
+mod websocket;
 
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
@@ -14,11 +15,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::{Deadline, Worker, connection::Opened};
 use crate::{
     http2,
-    proxy::{Answer, Proxy},
+    proxy::{Answer, AnswerBody, Proxy},
 };
 use answer_body::HttpBody;
 use caller::Http2Caller;
 use tasks::StreamTasks;
+use websocket::WebSocket;
 
 /// Requests of one connection served at once.
 const MAX_CONCURRENT_STREAMS: u32 = 128;
@@ -71,6 +73,7 @@ fn builder(tasks: StreamTasks) -> hyper_http2::Builder<StreamTasks> {
     let mut builder = hyper_http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -96,24 +99,39 @@ impl Handler {
     /// Answers a request. The client must take each part of the answer by `taken_by`, which is set with each.
     async fn handle(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         taken_by: Arc<Deadline>,
     ) -> Result<Response<HttpBody>, Infallible> {
         let active = Active::begin(self.clone());
+        let websocket = WebSocket::asked_for(&mut request, &self.worker);
+        let key = websocket.as_ref().map(WebSocket::key);
         let (parts, incoming) = request.into_parts();
-        let mut caller = Http2Caller::new(&parts, incoming, &self.worker);
+        let mut caller = Http2Caller::new(&parts, incoming, key, &self.worker);
         let mut head = self.worker.take_head();
         let has_body = !caller.is_empty();
-        let (answer, completion) = match head.write(|out| http2::write_head(&parts, has_body, out)) {
-            Ok(()) => self.proxy.answer(&head, &mut caller, &self.worker.timers.deadline()).await,
-            Err(fault) => self.proxy.refuse(fault, None),
-        };
+        let (answer, completion) =
+            match head.write(|out| http2::write_head(&parts, has_body, key.as_ref().map(|key| key.as_str()), out)) {
+                Ok(()) => self.proxy.answer(&head, &mut caller, &self.worker.timers.deadline()).await,
+                Err(fault) => self.proxy.refuse(fault, None),
+            };
         let is_head = parts.method == http::Method::HEAD;
         self.worker.give_back_head(head);
+        let answer = self.open(websocket, answer);
         let (response, out) =
             to_response(answer, |body| HttpBody::new(body, is_head, caller, completion, (active, taken_by)));
         self.worker.buffers.give_back(out);
         Ok(response)
+    }
+
+    /// What the client is told, if a backend has opened the WebSocket that was asked for.
+    fn open(self: &Rc<Self>, websocket: Option<WebSocket>, answer: Answer) -> Answer {
+        match (websocket, answer) {
+            (Some(websocket), Answer { body: AnswerBody::Tunnel(exchange), head, .. }) => {
+                websocket.open(self.worker.clone(), exchange, Active::begin(self.clone()));
+                websocket::opened(head)
+            }
+            (_, answer) => answer,
+        }
     }
 
     async fn is_idle_and_late(&self) {

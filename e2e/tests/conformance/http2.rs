@@ -165,8 +165,13 @@ fn malformed() -> Vec<Case> {
         ("a method with a space", fields(&pseudo("GET /x HTTP/1.1\r\n", "http", "/")), Refused),
         ("CONNECT", fields(&[(":method", "CONNECT"), (":authority", "h:80")]), Refused),
         (
-            "extended CONNECT nobody offered",
-            fields(&[&pseudo("CONNECT", "http", "/")[..], &[(":protocol", "websocket")]].concat()),
+            "extended CONNECT of a protocol that is not offered",
+            fields(&[&pseudo("CONNECT", "http", "/")[..], &[(":protocol", "connect-udp")]].concat()),
+            Refused,
+        ),
+        (
+            "a protocol without CONNECT",
+            fields(&[&pseudo("GET", "http", "/")[..], &[(":protocol", "websocket")]].concat()),
             Refused,
         ),
         ("TRACE", fields(&pseudo("TRACE", "http", "/")), Refused),

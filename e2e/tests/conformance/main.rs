@@ -19,6 +19,7 @@ mod http2_checks;
 mod http2_floods;
 mod http2_rules;
 mod http2_slow;
+mod http2_websocket;
 mod memory;
 mod mutations;
 mod repeats;

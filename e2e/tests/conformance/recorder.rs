@@ -10,7 +10,9 @@ use std::{
 };
 
 use anyhow::Result;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use e2e::wait;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -21,6 +23,9 @@ use crate::wire::{self, Seen};
 
 /// How the control plane's health check begins; it is no proxy, and not what is examined here.
 const HEALTH_CHECK: &[u8] = b"GET /health HTTP/1.1\r\n";
+
+/// In a reply: the value of `Sec-WebSocket-Accept` that is due.
+pub(crate) const ACCEPT: &str = "{accept}";
 
 /// What a target is answered with.
 #[derive(Clone, Debug)]
@@ -222,7 +227,7 @@ impl Connection {
         if reply.then == Then::Tunnel && seen.is_upgrade() {
             self.look_for_haste().await?;
         }
-        self.stream.write_all(&reply.bytes).await?;
+        self.stream.write_all(&accepting(&reply.bytes, seen)).await?;
         self.stream.flush().await?;
         Ok(reply.then)
     }
@@ -259,6 +264,13 @@ impl Connection {
         }
         self.count(false);
     }
+}
+
+/// The reply, with what answers the request's key (RFC 6455 section 1.3) where it says so.
+fn accepting(reply: &[u8], seen: &Seen) -> Vec<u8> {
+    let Ok(text) = str::from_utf8(reply) else { return reply.to_vec() };
+    let keyed = [seen.all("sec-websocket-key").concat().as_str(), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    text.replace(ACCEPT, &BASE64.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, keyed.as_bytes()))).into_bytes()
 }
 
 /// A plain answer; one to HEAD has no body.
