@@ -10,6 +10,8 @@ mod marks;
 pub mod message;
 mod record;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cmp::Reverse,
@@ -20,6 +22,7 @@ use std::{
 
 pub use self::marks::MarkBits;
 use self::{
+    marks::cell,
     message::{Ask, Holding, Join, LeaseClient, Request, Return, Welcome},
     record::Record,
     stream::Stream,
@@ -39,6 +42,8 @@ pub const PATIENCE_NS: u64 = 20_000_000;
 const MAX_PER_REQUEST: usize = 20_000;
 /// How long a client without tokens is refused at once while the ledger is silent.
 const SILENT_RETRY_NS: u64 = 100_000_000;
+/// So many looks may be noted that do not count any more, and some for each client.
+const DUE_AT_LEAST: usize = 1024;
 /// What clocks may differ by over a lease, and more.
 const MARGIN_NS: u64 = 500_000_000;
 /// What a lease lasts until the ledger says it, and how long its first word is waited for.
@@ -57,6 +62,15 @@ pub struct Signal {
     pub kind: LimitKind,
     /// Tokens of the standing share its bucket began with, if it is new.
     pub first: Option<f64>,
+}
+
+/// What a data plane knows of itself from before a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Saved {
+    /// Its standing share of every limit, 0 to 1.
+    pub share: f64,
+    /// It went by that share unheard by any ledger: what clients had of it may be used up.
+    pub spent: bool,
 }
 
 /// Why a stream must end.
@@ -80,7 +94,9 @@ pub struct Lease {
     renew_ns: u64,
     marks: Arc<MarkBits>,
     records: BTreeMap<u64, Record>,
-    /// When to look at a record.
+    /// How many there may be.
+    most: usize,
+    /// When to look at a record; only what the record says too counts.
     due: BinaryHeap<Reverse<(Nanos, u64)>>,
     /// Clients to ask for.
     asks: BTreeSet<u64>,
@@ -110,18 +126,22 @@ pub struct Tallies {
 }
 
 impl Lease {
-    /// A data plane that holds nothing. `share`: the standing share it had before a restart; should no ledger answer, it
-    /// goes by that, see [`Self::alone`].
+    /// A data plane that holds nothing. Should no ledger answer, it goes by the standing share it had before a restart, see
+    /// [`Self::alone`]; if that may be spent, nobody counts as free until a ledger says who is: buckets begin empty, and the
+    /// share refills them. It remembers as many clients as the table has room for.
     pub fn new(
         replica_id: String,
         incarnation: u64,
-        share: f64,
+        saved: Saved,
         marks: Arc<MarkBits>,
         table: &BucketTable,
         now: Nanos,
     ) -> Self {
         let alone_from = now.plus(LEASE_NS + MARGIN_NS);
         table.set_terms(Terms { alone_from, ..Terms::NONE });
+        if saved.spent {
+            marks.set_all();
+        }
         Self {
             replica_id,
             incarnation,
@@ -130,12 +150,13 @@ impl Lease {
             renew_ns: RENEW_NS,
             marks,
             records: BTreeMap::new(),
+            most: table.max_clients(),
             due: BinaryHeap::new(),
             asks: BTreeSet::new(),
             returns: BTreeMap::new(),
             stream: None,
             alone_from,
-            saved_share: Some(share),
+            saved_share: Some(saved.share),
             tallies: Tallies::default(),
         }
     }
@@ -168,10 +189,16 @@ impl Lease {
     /// The request path wants tokens. True: there is no use in waiting for them.
     pub fn heard(&mut self, signal: &Signal, table: &BucketTable, now: Nanos) -> bool {
         let key = signal.client.key;
+        if self.records.len() >= self.most && !self.records.contains_key(&key) {
+            self.make_room(table, now);
+        }
         let record = self.records.entry(key).or_insert_with(|| Record::new(signal));
         record.adopt(signal);
         record.used = now;
-        self.due.push(Reverse((now.plus(IDLE_NS), key)));
+        if signal.first.is_some() && record.whole {
+            self.bucket_is_gone(key, false);
+        }
+        self.look(key, now.plus(IDLE_NS));
         if self.is_welcome() {
             self.ask(key, now);
             return false;
@@ -194,7 +221,7 @@ impl Lease {
         if record.asked.is_none() {
             record.asked = Some(now);
             self.asks.insert(key);
-            self.due.push(Reverse((now.plus(PATIENCE_NS), key)));
+            self.look(key, now.plus(PATIENCE_NS));
         }
     }
 
@@ -207,7 +234,7 @@ impl Lease {
         if table.content(place.bucket, &place.limit, place.kind, now).is_some_and(|content| !content.mode.is_whole()) {
             record.touched = table.deposit(place.bucket, &place.limit, place.kind, 0.0, Mode::Dry, now).at;
             record.dry_until = Some(now.plus(SILENT_RETRY_NS));
-            self.due.push(Reverse((now.plus(SILENT_RETRY_NS), key)));
+            self.look(key, now.plus(SILENT_RETRY_NS));
         }
     }
 
@@ -222,7 +249,8 @@ impl Lease {
         let mut in_vain = Vec::new();
         while let Some(Reverse((_, key))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.due.pop();
-            if self.look_at(key, table, now) {
+            let is_due = |record: &mut Record| record.due.take_if(|at| *at <= now).is_some();
+            if self.records.get_mut(&key).is_some_and(is_due) && self.look_at(key, table, now) {
                 in_vain.push(key);
             }
         }
@@ -234,7 +262,10 @@ impl Lease {
         let Some((record, place)) = self.records.get_mut(&key).and_then(|r| r.place().map(|place| (r, place))) else {
             return false;
         };
-        let Some(content) = table.content(place.bucket, &place.limit, place.kind, now) else { return false };
+        let Some(content) = table.content(place.bucket, &place.limit, place.kind, now) else {
+            self.bucket_is_gone(key, true);
+            return false;
+        };
         if content.at > record.touched {
             record.used = content.at;
         }
@@ -254,8 +285,49 @@ impl Lease {
             }
             _ => {}
         }
+        let next = [record.asked.map(|asked| asked.plus(PATIENCE_NS)), record.dry_until];
+        next.into_iter().flatten().filter(|at| *at > now).for_each(|at| self.look(key, at));
         self.return_if_idle(key, content, table, now);
         false
+    }
+
+    /// To look at a record at a time, or before.
+    fn look(&mut self, key: u64, at: Nanos) {
+        let Some(record) = self.records.get_mut(&key).filter(|record| record.due.is_none_or(|due| at < due)) else {
+            return;
+        };
+        record.due = Some(at);
+        self.due.push(Reverse((at, key)));
+        if self.due.len() > 4 * self.records.len() + DUE_AT_LEAST {
+            self.due.retain(|Reverse((at, key))| self.records.get(key).is_some_and(|record| record.due == Some(*at)));
+        }
+    }
+
+    /// A client's bucket had to give way to another's: what was in it is gone.
+    fn bucket_is_gone(&mut self, key: u64, idle: bool) {
+        let Some(record) = self.records.get_mut(&key).filter(|r| r.known && (r.whole || !r.idle)) else { return };
+        (record.whole, record.idle, record.dry_until) = (false, idle, None);
+        self.goes_back(key, 0.0, idle);
+    }
+
+    /// There are as many clients as there may be: an eighth of them is forgotten, those not used for longest. What they have
+    /// goes back, and as long as no ledger says so they do not count as free.
+    fn make_room(&mut self, table: &BucketTable, now: Nanos) {
+        let mut by_use: Vec<(Nanos, u64)> = self.records.iter().map(|(key, record)| (record.used, *key)).collect();
+        let count = by_use.len().div_ceil(8);
+        if count < by_use.len() {
+            by_use.select_nth_unstable(count);
+        }
+        for (_, key) in by_use.into_iter().take(count) {
+            if self.is_welcome() {
+                self.give_back(key, table, now, |_| 0.0, true);
+            }
+            self.asks.remove(&key);
+            self.marks.set(cell(key), true);
+            if let Some(place) = self.records.remove(&key).and_then(|record| record.place()) {
+                table.release(place.bucket, place.kind);
+            }
+        }
     }
 
     /// Gives back what nobody has used for a while: all of a part, and a whole bucket once it is full.
@@ -267,11 +339,11 @@ impl Lease {
         let gives = if whole { missing <= 1e-9 } else { !record.idle && record.asked.is_none() };
         let idle_from = record.used.plus(if whole { WHOLE_IDLE_NS } else { IDLE_NS });
         if idle_from > now {
-            self.due.push(Reverse((idle_from, key)));
+            self.look(key, idle_from);
         } else if gives {
             self.give_back(key, table, now, |_| 0.0, true);
         } else if whole {
-            self.due.push(Reverse((now.plus(until_full(missing, limit.rate_per_sec())), key)));
+            self.look(key, now.plus(until_full(missing, limit.rate_per_sec())));
         }
     }
 
@@ -285,7 +357,7 @@ impl Lease {
         });
         (record.whole, record.idle, record.dry_until) = (false, idle, None);
         self.goes_back(key, tokens, idle);
-        self.due.push(Reverse((now.plus(IDLE_NS), key)));
+        self.look(key, now.plus(IDLE_NS));
     }
 
     /// Tokens that are here no more, and that the next request gives back.
@@ -436,8 +508,8 @@ impl Lease {
     }
 }
 
-/// Nanoseconds until so many tokens have been made; long, where that is never.
+/// Nanoseconds until so many tokens have been made, at most a minute: then it is seen that a bucket is gone.
 fn until_full(missing: f64, rate_per_sec: f64) -> u64 {
-    let seconds = if rate_per_sec > 0.0 { (missing / rate_per_sec).clamp(0.01, 3600.0) } else { 3600.0 };
+    let seconds = if rate_per_sec > 0.0 { (missing / rate_per_sec).clamp(0.01, 60.0) } else { 60.0 };
     (seconds * 1e9) as u64
 }

@@ -1,7 +1,5 @@
 //! Taking in what the ledger says.
 
-use std::cmp::Reverse;
-
 use super::{
     Fault, IDLE_NS, Lease, MARGIN_NS,
     marks::keys_of,
@@ -131,7 +129,7 @@ impl Lease {
                 record.whole = grant.whole;
                 let mode = if grant.whole { Mode::Whole } else { Mode::Part };
                 self.deposit(grant.key, grant.tokens.max(0.0), mode, table, now);
-                self.due.push(Reverse((now.plus(IDLE_NS), grant.key)));
+                self.look(grant.key, now.plus(IDLE_NS));
             }
             (Some(record), None) => {
                 record.answered(now, false);
@@ -141,8 +139,8 @@ impl Lease {
                     let until = now.plus(grant.retry_ns);
                     record.dry_until = Some(until);
                     self.deposit(grant.key, 0.0, Mode::Dry, table, now);
-                    self.due.push(Reverse((until, grant.key)));
-                    self.due.push(Reverse((now.plus(IDLE_NS), grant.key)));
+                    self.look(grant.key, until);
+                    self.look(grant.key, now.plus(IDLE_NS));
                 }
             }
         }

@@ -26,6 +26,10 @@ impl MarkBits {
         self.0.iter().for_each(|word| word.store(0, Relaxed));
     }
 
+    pub(super) fn set_all(&self) {
+        self.0.iter().for_each(|word| word.store(u64::MAX, Relaxed));
+    }
+
     /// A cell beyond the table is nobody's.
     pub(super) fn set(&self, cell: u32, marked: bool) {
         let Some(word) = self.0.get(cell as usize / 64) else { return };
@@ -39,7 +43,7 @@ impl MarkBits {
 }
 
 /// The cell of a client: the upper bits of its key.
-fn cell(key: u64) -> u32 {
+pub(super) fn cell(key: u64) -> u32 {
     (key >> SHIFT) as u32
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Record {
     pub(super) idle: bool,
     /// Until then there are no tokens.
     pub(super) dry_until: Option<Nanos>,
+    /// When to look at it next.
+    pub(super) due: Option<Nanos>,
     /// The bucket's time when it was last changed from here: a later one is a request's.
     pub(super) touched: Nanos,
     /// When a request last took a token, as far as is known.
@@ -67,6 +69,7 @@ impl Record {
             asked: None,
             idle: true,
             dry_until: None,
+            due: None,
             touched: Nanos(0),
             used: Nanos(0),
             want: 1.0,

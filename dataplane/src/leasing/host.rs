@@ -8,7 +8,7 @@ use super::Inbox;
 use crate::{
     clock::{self, Nanos},
     lease::{
-        Fault, Lease, Signal,
+        Fault, Lease, Saved, Signal,
         message::{Request, Response},
     },
     limiter::BucketTable,
@@ -39,7 +39,7 @@ impl<'a> Host<'a> {
         let now = clock::now();
         let marks = shared.leases.marks();
         let (id, incarnation) = (identity.replica_id().to_owned(), fastrand::u64(1..));
-        let lease = Lease::new(id, incarnation, identity.share(), marks, &shared.buckets, now);
+        let lease = Lease::new(id, incarnation, identity.saved(), marks, &shared.buckets, now);
         Self { shared, inbox, identity, lease, batch: Vec::with_capacity(BATCH), looked: now, counted: Nanos(0) }
     }
 
@@ -91,6 +91,9 @@ impl<'a> Host<'a> {
         }
         self.looked = now;
         let in_vain = self.lease.tick(self.table(), now);
+        if !self.table().terms().are_valid(now) && self.table().terms().share > 0.0 {
+            self.may_spend();
+        }
         if now.since(self.counted) >= COUNT_EVERY_NS {
             self.counted = now;
             metrics.counted(self.lease.whole());
@@ -142,7 +145,7 @@ impl<'a> Host<'a> {
             tracing::info!(epoch = welcome.epoch, "limits are shared with the other data planes");
         }
         let share = self.table().terms().share;
-        self.identity.keep_share(share);
+        self.identity.keep(Saved { share, spent: false });
         if share > 0.0 {
             self.shared.leases.settle();
         }
@@ -155,13 +158,25 @@ impl<'a> Host<'a> {
         self.lease.is_welcome()
     }
 
-    /// The stream ended.
-    pub(super) fn disconnected(&mut self) {
+    /// From now on clients may get what no ledger hears of.
+    fn may_spend(&mut self) {
+        let saved = self.identity.saved();
+        if saved.share > 0.0 {
+            self.identity.keep(Saved { spent: true, ..saved });
+        }
+    }
+
+    /// The stream ended. `told_all`: in order, and everything had been given back.
+    pub(super) fn disconnected(&mut self, told_all: bool) {
+        if !told_all {
+            self.may_spend();
+        }
         self.lease.disconnected(self.table(), clock::now());
     }
 
     /// No control plane keeps a ledger.
     pub(super) fn alone(&mut self) {
+        self.may_spend();
         self.lease.alone(self.table());
         self.shared.leases.settle();
     }

@@ -58,11 +58,9 @@ pub(super) async fn run(control_plane: &Uri, options: &SyncOptions, host: &mut H
         Err(lost) => return End::Lost(lost.into(), false),
     };
     let end = converse(host, &outbox, &mut inbound, until).await;
-    if matches!(end, Ok(None)) {
-        farewell(host, outbox, &mut inbound).await;
-    }
+    let told_all = matches!(end, Ok(None)) && farewell(host, outbox, &mut inbound).await;
     let welcomed = host.is_welcome();
-    host.disconnected();
+    host.disconnected(told_all);
     match end {
         Ok(None) => End::Over,
         Ok(Some(elsewhere)) => End::Elsewhere(elsewhere),
@@ -105,17 +103,23 @@ fn say(outbox: &mpsc::Sender<LeaseRequest>, request: Request) -> Result<(), Lost
     outbox.try_send(request.into()).map_err(|_| Lost::NotReading)
 }
 
-/// Gives everything back, and waits until that has been heard.
-async fn farewell(host: &mut Host<'_>, outbox: mpsc::Sender<LeaseRequest>, inbound: &mut Streaming<LeaseResponse>) {
+/// Gives everything back, and waits until that has been heard; false: it is not known to have been.
+async fn farewell(
+    host: &mut Host<'_>,
+    outbox: mpsc::Sender<LeaseRequest>,
+    inbound: &mut Streaming<LeaseResponse>,
+) -> bool {
     if !host.is_welcome() {
-        return;
+        return false;
     }
     // After that time there is nobody any more who could hear it in time. A ledger that is gone ends the stream before.
-    match timeout(host.written_off_after(), give_back(host, outbox, inbound)).await {
+    let given_back = timeout(host.written_off_after(), give_back(host, outbox, inbound)).await;
+    match &given_back {
         Ok(Ok(())) => tracing::debug!("what was held has been given back"),
         Ok(Err(broken)) => tracing::info!("what was held could not be given back: {broken}"),
         Err(_) => tracing::info!("it is not known whether what was held has been given back: the ledger is silent"),
     }
+    matches!(given_back, Ok(Ok(())))
 }
 
 async fn give_back(

@@ -10,6 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{StateDir, create_private};
+use crate::lease::Saved;
 
 const FILE: &str = "lease.json";
 
@@ -17,7 +18,7 @@ const FILE: &str = "lease.json";
 #[derive(Debug)]
 pub(crate) struct Identity {
     replica_id: String,
-    share: f64,
+    saved: Saved,
     kept: Option<Kept>,
 }
 
@@ -33,7 +34,7 @@ struct Kept {
 impl Identity {
     /// Of a data plane without a state directory.
     pub(crate) fn new(replica_id: String) -> Self {
-        Self { replica_id, share: 0.0, kept: None }
+        Self { replica_id, saved: Saved::default(), kept: None }
     }
 
     /// As kept in `directory`, if that is of this `replica_id`, or none is given; else a new one.
@@ -41,8 +42,9 @@ impl Identity {
         let kept = Kept { directory: directory.path.clone(), _lock: directory.lock.clone(), complained: false };
         let found = read(&directory.path.join(FILE)).filter(|(id, _)| replica_id.is_none_or(|given| given == id));
         let is_new = found.is_none();
-        let (replica_id, share) = found.unwrap_or_else(|| (replica_id.map_or_else(made_up, str::to_owned), 0.0));
-        let mut identity = Self { replica_id, share, kept: Some(kept) };
+        let new = || (replica_id.map_or_else(made_up, str::to_owned), Saved::default());
+        let (replica_id, saved) = found.unwrap_or_else(new);
+        let mut identity = Self { replica_id, saved, kept: Some(kept) };
         if is_new {
             identity.save();
         }
@@ -54,16 +56,17 @@ impl Identity {
         &self.replica_id
     }
 
-    /// Its standing share, as last told, 0 to 1.
-    pub(crate) fn share(&self) -> f64 {
-        self.share
+    /// Its standing share, as last told, and whether that may be spent.
+    pub(crate) fn saved(&self) -> Saved {
+        self.saved
     }
 
-    /// It is another one now. On disk when this returns: the ledger must not hear that a share has become smaller before
-    /// a restart would know it.
-    pub(crate) fn keep_share(&mut self, share: f64) {
-        let before = std::mem::replace(&mut self.share, share);
-        if share != before && !self.save() && share < before {
+    /// Both are others now. On disk when this returns: the ledger must not hear that a share has become smaller, nor a
+    /// client get of it what no ledger hears of, before a restart would know it.
+    pub(crate) fn keep(&mut self, now: Saved) {
+        let before = std::mem::replace(&mut self.saved, now);
+        let less = now.share < before.share || (now.spent && !before.spent);
+        if now != before && !self.save() && less {
             // No share at all is better than one that others have.
             self.forget();
         }
@@ -71,9 +74,9 @@ impl Identity {
 
     /// False: it could not be saved.
     fn save(&mut self) -> bool {
-        let text = json!({ "replica_id": self.replica_id, "share": self.share }).to_string();
+        let text = json!({ "replica_id": self.replica_id, "share": self.saved.share, "spent": self.saved.spent });
         let Some(kept) = &mut self.kept else { return true };
-        let saved = write(&kept.directory, &text);
+        let saved = write(&kept.directory, &text.to_string());
         let complained = std::mem::replace(&mut kept.complained, saved.is_err());
         if let Err(error) = saved.as_ref()
             && !complained
@@ -91,11 +94,12 @@ impl Identity {
     }
 }
 
-fn read(path: &Path) -> Option<(String, f64)> {
+fn read(path: &Path) -> Option<(String, Saved)> {
     let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
     let id = value["replica_id"].as_str().filter(|id| (1..=256).contains(&id.len()))?;
     let share = value["share"].as_f64().filter(|share| (0.0..=1.0).contains(share))?;
-    Some((id.into(), share))
+    // A file that does not say so may be of a version that did not know.
+    Some((id.into(), Saved { share, spent: value["spent"].as_bool().unwrap_or(true) }))
 }
 
 fn write(directory: &Path, text: &str) -> io::Result<()> {
@@ -126,19 +130,22 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = StateDir::open(root.path()).unwrap();
         let mut first = restored(&directory, None);
-        assert_eq!((first.replica_id(), first.share()), ("made-up", 0.0));
-        first.keep_share(0.25);
-        let again = Identity::restore(&directory, None, || "another".into());
-        assert_eq!((again.replica_id(), again.share()), ("made-up", 0.25));
+        assert_eq!((first.replica_id(), first.saved()), ("made-up", Saved::default()));
+        for saved in [Saved { share: 0.25, spent: false }, Saved { share: 0.25, spent: true }] {
+            first.keep(saved);
+            let again = Identity::restore(&directory, None, || "another".into());
+            assert_eq!((again.replica_id(), again.saved()), ("made-up", saved));
+        }
     }
 
     #[test]
     fn another_name_has_no_share() {
         let root = tempfile::tempdir().unwrap();
         let directory = StateDir::open(root.path()).unwrap();
-        restored(&directory, Some("a")).keep_share(0.5);
-        assert_eq!(restored(&directory, Some("a")).share(), 0.5);
-        assert_eq!((restored(&directory, Some("b")).replica_id(), restored(&directory, None).share()), ("b", 0.0));
+        restored(&directory, Some("a")).keep(Saved { share: 0.5, spent: false });
+        assert_eq!(restored(&directory, Some("a")).saved().share, 0.5);
+        let other = restored(&directory, Some("b"));
+        assert_eq!((other.replica_id(), other.saved()), ("b", Saved::default()));
     }
 
     #[test]
@@ -147,7 +154,8 @@ mod tests {
         let directory = StateDir::open(root.path()).unwrap();
         for text in ["", "{", r#"{"replica_id":"","share":0.5}"#, r#"{"replica_id":"a","share":2}"#] {
             fs::write(root.path().join(FILE), text).unwrap();
-            assert_eq!((restored(&directory, None).replica_id(), restored(&directory, None).share()), ("made-up", 0.0));
+            let restored = restored(&directory, None);
+            assert_eq!((restored.replica_id(), restored.saved()), ("made-up", Saved::default()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use balancer_proto::v1::{LeaseRequest, LeaseResponse};
 use dataplane::{
     clock::Nanos,
-    lease::{Lease, MarkBits, PATIENCE_NS, Signal, message::LeaseClient},
+    lease::{Lease, MarkBits, PATIENCE_NS, Saved, Signal, message::LeaseClient},
     limiter::{BucketTable, LimitKind, Need},
 };
 
@@ -22,6 +22,8 @@ pub(crate) struct Replica {
     waiting: Vec<Waiting>,
     /// Tokens of its standing share that were spent, and nobody has been told.
     pub(crate) untold: bool,
+    /// What a restart would find.
+    pub(crate) saved: Saved,
     farewell: Farewell,
 }
 
@@ -44,11 +46,11 @@ struct Waiting {
 }
 
 impl Replica {
-    pub(crate) fn new(id: String, incarnation: u64, share: f64, offset_ns: u64, now_ns: u64) -> Self {
+    pub(crate) fn new(id: String, incarnation: u64, saved: Saved, offset_ns: u64, now_ns: u64) -> Self {
         let (table, marks) = (BucketTable::new(64), Arc::new(MarkBits::default()));
         let now = Nanos(now_ns + offset_ns);
-        let lease = Lease::new(id.clone(), incarnation, share, marks.clone(), &table, now);
-        Self { id, offset_ns, table, lease, marks, waiting: Vec::new(), untold: false, farewell: Farewell::No }
+        let lease = Lease::new(id.clone(), incarnation, saved, marks.clone(), &table, now);
+        Self { id, offset_ns, table, lease, marks, waiting: Vec::new(), untold: false, saved, farewell: Farewell::No }
     }
 
     fn now(&self, now_ns: u64) -> Nanos {
@@ -122,7 +124,11 @@ impl Replica {
     }
 
     pub(crate) fn tick(&mut self, now_ns: u64) -> Result<Vec<u64>, dataplane::lease::Fault> {
-        self.lease.tick(&self.table, self.now(now_ns))
+        let now = self.now(now_ns);
+        let ticked = self.lease.tick(&self.table, now);
+        let terms = self.table.terms();
+        self.saved.spent |= !terms.are_valid(now) && terms.share > 0.0;
+        ticked
     }
 
     pub(crate) fn outgoing(&mut self, now_ns: u64) -> Option<LeaseRequest> {
@@ -141,6 +147,12 @@ impl Replica {
     pub(crate) fn begin_to_leave(&mut self, now_ns: u64) {
         self.lease.give_back_all(&self.table, self.now(now_ns));
         self.farewell = Farewell::Begun;
+    }
+
+    /// It is refused at once: there is no ledger.
+    pub(crate) fn nobody_answers(&mut self) {
+        self.saved.spent |= self.saved.share > 0.0;
+        self.lease.alone(&self.table);
     }
 
     pub(crate) fn begin_stream(&mut self, now_ns: u64) -> LeaseRequest {
@@ -167,12 +179,16 @@ impl Replica {
     }
 
     pub(crate) fn disconnected(&mut self, now_ns: u64) {
+        self.saved.spent |= self.saved.share > 0.0;
         self.lease.disconnected(&self.table, self.now(now_ns));
     }
 
     /// The clients that have an answer; an error ends the stream.
     pub(crate) fn receive(&mut self, response: LeaseResponse, now_ns: u64) -> Result<Vec<u64>, String> {
         let response = response.try_into().map_err(|refusal: dataplane::Refusal| refusal.to_string())?;
-        self.lease.receive(response, &self.table, self.now(now_ns)).map_err(|fault| fault.to_string())
+        let answered =
+            self.lease.receive(response, &self.table, self.now(now_ns)).map_err(|fault| fault.to_string())?;
+        self.saved = Saved { share: self.table.terms().share, spent: false };
+        Ok(answered)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use balancer_proto::v1::{LeaseRequest, LeaseResponse};
 use controlplane::ledger::{Ledger, MemberId, Timing};
-use dataplane::limit::Limit;
+use dataplane::{lease::Saved, limit::Limit};
 use fastrand::Rng;
 
 use crate::replica::Replica;
@@ -92,7 +92,8 @@ pub(crate) struct World {
     epoch: u64,
     /// What the database knows of data planes.
     memory: BTreeSet<String>,
-    shares: BTreeMap<String, f64>,
+    /// What is on the disks of data planes that do not run.
+    disks: BTreeMap<String, Saved>,
     names: u64,
     /// Worst of all clients so far, and what it was about.
     pub(crate) worst: f64,
@@ -110,7 +111,7 @@ impl World {
             ledger: None,
             epoch: 0,
             memory: BTreeSet::new(),
-            shares: BTreeMap::new(),
+            disks: BTreeMap::new(),
             names: 0,
             worst: 0.0,
         };
@@ -141,8 +142,8 @@ impl World {
 
     fn enter(&mut self, id: String) -> usize {
         let (incarnation, offset) = (self.rng.u64(1..), self.rng.u64(0..1 << 40));
-        let share = self.shares.get(&id).copied().unwrap_or(0.0);
-        self.replicas.push(Replica::new(id, incarnation, share, offset, self.now_ns));
+        let saved = self.disks.get(&id).copied().unwrap_or_default();
+        self.replicas.push(Replica::new(id, incarnation, saved, offset, self.now_ns));
         self.links.push(Link::default());
         self.replicas.len() - 1
     }
@@ -154,6 +155,7 @@ impl World {
         if let (Some(id), Some((ledger, _))) = (link.member, &mut self.ledger) {
             ledger.disconnected(id);
         }
+        self.disks.insert(replica.id.clone(), replica.saved);
         replica.id
     }
 
@@ -271,6 +273,9 @@ impl World {
     }
 
     fn connect(&mut self, index: usize) {
+        if self.ledger.is_none() && !self.is_cut(index) {
+            self.replicas[index].nobody_answers();
+        }
         if self.is_cut(index) || self.ledger.is_none() {
             self.links[index].retry_at_ns = self.now_ns + self.rng.u64(10_000_000..500_000_000);
             return;
@@ -319,8 +324,6 @@ impl World {
         self.links[index].open = false;
         self.links[index].retry_at_ns = self.now_ns + self.rng.u64(1_000_000..200_000_000);
         self.replicas[index].disconnected(self.now_ns);
-        let (id, share) = (self.replicas[index].id.clone(), self.replicas[index].table.terms().share);
-        self.shares.insert(id, share);
         self.send_up(index, Message::End);
     }
 
