@@ -1,123 +1,133 @@
-//! The ledger at 10 data planes and 100,000 clients in use: time and bytes of what it does all day.
+//! What the ledger costs at 10 data planes with 100,000 clients in use at each: memory, CPU time of its task, bytes of its
+//! messages, and for how long it stands still when data planes are lost and come back. Prints a table.
+//!
+//! What is counted is the ledger itself: its streams, and encoding of messages, cost as much as with any other gRPC.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
-use std::{hint::black_box, time::Duration};
+#[path = "ledger/cpu.rs"]
+mod cpu;
+#[path = "ledger/fleet.rs"]
+mod fleet;
 
-use balancer_proto::v1 as wire;
-use controlplane::ledger::{
-    Ledger, MemberId, Timing,
-    message::{Ask, Client, Join, Request},
+use std::time::Duration;
+
+use controlplane::ledger::message::Holding;
+
+use crate::{
+    cpu::{Meter, memory},
+    fleet::{Fleet, ask, client},
 };
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use prost::Message;
 
-const REPLICAS: u64 = 10;
-const CLIENTS: u64 = 100_000;
+const REPLICAS: usize = 10;
+const CLIENTS: usize = 100_000;
+/// Rounds of messages in a second, in which all clients have their turn.
+const ROUNDS: usize = 20;
+/// Seconds in which all clients come.
+const SECONDS: usize = 5;
 
-fn client(number: u64) -> Client {
-    let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    Client { key, capacity: 100.0, rate_per_sec: 10.0, revision: 1 }
+fn main() {
+    println!("| | CPU ms | longest step ms | MB to the ledger | MB from it | bytes of memory per account |");
+    println!("|---|---|---|---|---|---|");
+    // The first one takes memory that nobody had before.
+    let mut fleet = exclusive();
+    renewals(&mut fleet);
+    quiet(&mut fleet);
+    lost(&mut fleet);
+    back(&mut fleet);
+    killed(&mut fleet);
+    // The first fleet stays: what it has must not look as if nobody had needed it.
+    shared();
+    drop(fleet);
 }
 
-/// One data plane's end of its stream, and what went over it.
-struct Replica {
-    id: MemberId,
-    seq: u64,
-    acked: u64,
-    bytes: usize,
+fn row(what: &str, fleet: &mut Fleet, memory: Option<usize>) {
+    let Meter { total, longest } = std::mem::take(&mut fleet.spent);
+    let (up, down) = std::mem::take(&mut fleet.bytes);
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let memory = memory.map(|bytes| (bytes / fleet.ledger.accounts()).to_string()).unwrap_or_default();
+    let (up, down) = (up as f64 / 1e6, down as f64 / 1e6);
+    println!("| {what} | {:.2} | {:.2} | {up:.2} | {down:.2} | {memory} |", millis(total), millis(longest));
 }
 
-/// The ledger, and data planes that do what they are told at once.
-struct Fleet {
-    ledger: Ledger,
-    replicas: Vec<Replica>,
-    now: Duration,
-}
-
-impl Fleet {
-    fn new() -> Self {
-        let mut ledger = Ledger::new(Timing::default(), 1, []);
-        let join = |number: u64| Join { replica_id: format!("replica-{number}"), incarnation: 1, ..Join::default() };
-        let replicas = (0..REPLICAS)
-            .map(|number| Replica { id: ledger.join(join(number), Duration::ZERO), seq: 1, acked: 0, bytes: 0 })
-            .collect();
-        let names = ledger.to_remember();
-        ledger.remembered(&names);
-        let mut fleet = Self { ledger, replicas, now: Duration::ZERO };
-        for _ in 0..8 {
-            fleet.round(|_| Vec::new());
-        }
-        fleet
+/// Each data plane has clients of its own.
+fn exclusive() -> Fleet {
+    let before = memory();
+    let mut fleet = Fleet::new(REPLICAS);
+    fleet.spent = Meter::default();
+    for round in 0..SECONDS * ROUNDS {
+        fleet.round(|replica| turn(round, SECONDS).map(|number| ask(number * REPLICAS + replica)).collect());
     }
+    (0..8).for_each(|_| fleet.round(|_| Vec::new()));
+    assert_eq!(fleet.ledger.accounts(), REPLICAS * CLIENTS);
+    let memory = memory() - before;
+    row("1,000,000 clients that were free, each at one data plane", &mut fleet, Some(memory));
+    fleet
+}
 
-    /// Everyone says something, and gets its answer. Returns the bytes of it.
-    fn round(&mut self, asks: impl Fn(u64) -> Vec<Ask>) -> usize {
-        self.now += Duration::from_millis(5);
-        self.ledger.tick(self.now);
-        let before: usize = self.replicas.iter().map(|replica| replica.bytes).sum();
-        for (number, replica) in (0..).zip(&mut self.replicas) {
-            replica.seq += 1;
-            let request = Request { seq: replica.seq, acked: replica.acked, asks: asks(number), ..Request::default() };
-            self.ledger.receive(replica.id, request, self.now).unwrap();
+/// The clients whose turn it is, where all have it in so many seconds.
+fn turn(round: usize, seconds: usize) -> std::ops::Range<usize> {
+    let rounds = seconds * ROUNDS;
+    round * CLIENTS / rounds..(round + 1) * CLIENTS / rounds
+}
+
+/// A second of nothing but renewals.
+fn renewals(fleet: &mut Fleet) {
+    for tick in 0..20 {
+        fleet.pass(Duration::from_millis(50));
+        if tick % 8 == 0 {
+            (0..REPLICAS).for_each(|replica| {
+                fleet.say(replica, Vec::new());
+                fleet.hear(replica);
+            });
         }
-        for replica in &mut self.replicas {
-            if let Some(response) = self.ledger.response(replica.id, self.now) {
-                replica.acked = response.seq;
-                replica.bytes += wire::LeaseResponse::from(response).encoded_len();
-            }
-        }
-        self.replicas.iter().map(|replica| replica.bytes).sum::<usize>() - before
     }
+    row("a second in which they stay there", fleet, None);
+}
 
-    /// Each client is used by one data plane.
-    fn with_whole_clients() -> (Self, usize) {
-        let mut fleet = Self::new();
-        let mut bytes = 0;
-        for chunk in 0..10 {
-            bytes += fleet.round(|replica| own(replica, chunk * CLIENTS / 100, CLIENTS / 100));
-        }
-        (0..4).for_each(|_| bytes += fleet.round(|_| Vec::new()));
-        (fleet, bytes)
+/// A thousand ticks at one moment.
+fn quiet(fleet: &mut Fleet) {
+    (0..1000).for_each(|_| fleet.tick());
+    row("1,000 ticks with nothing to do", fleet, None);
+}
+
+/// One data plane falls silent, and the others go on until nothing is left to do about it.
+fn lost(fleet: &mut Fleet) {
+    fleet.leave(0, false);
+    go_on(fleet, Duration::from_secs(4));
+    row("a data plane with 100,000 of 1,000,000 clients falls silent: 4 s", fleet, None);
+}
+
+/// It comes back with what it had.
+fn back(fleet: &mut Fleet) {
+    let held = |number| Holding { client: client(number * REPLICAS), tokens: 5.0, whole: false, known: true };
+    fleet.join(0, (0..CLIENTS).map(held).collect());
+    go_on(fleet, Duration::from_secs(1));
+    row("it comes back with 100,000 holdings: 1 s", fleet, None);
+}
+
+/// One is killed, which its kernel says.
+fn killed(fleet: &mut Fleet) {
+    fleet.leave(1, true);
+    go_on(fleet, Duration::from_secs(8));
+    row("a data plane with 100,000 of 1,000,000 clients is killed: 8 s", fleet, None);
+}
+
+fn go_on(fleet: &mut Fleet, time: Duration) {
+    let end = fleet.now + time;
+    while fleet.now < end {
+        fleet.round(|_| Vec::new());
     }
 }
 
-fn ask(number: u64) -> Ask {
-    Ask { client: client(number), spent: 0.0, tokens: 0.0, want: 8.0 }
+/// All data planes use the same clients, each asks for each of them once a second.
+fn shared() {
+    let before = memory();
+    let mut fleet = Fleet::new(REPLICAS);
+    let second = |fleet: &mut Fleet| (0..ROUNDS).for_each(|round| fleet.round(|_| turn(round, 1).map(ask).collect()));
+    second(&mut fleet);
+    let memory = memory() - before;
+    row("100,000 clients that were free, each at all data planes", &mut fleet, Some(memory));
+    second(&mut fleet);
+    row("a second in which each data plane asks for each of them", &mut fleet, None);
 }
-
-fn own(replica: u64, first: u64, count: u64) -> Vec<Ask> {
-    (first..first + count).map(|number| ask(number * REPLICAS + replica)).collect()
-}
-
-fn ledger(c: &mut Criterion) {
-    let (mut fleet, bytes) = Fleet::with_whole_clients();
-    println!(
-        "{} accounts; {:.1} bytes sent for each to become whole",
-        fleet.ledger.accounts(),
-        bytes as f64 / CLIENTS as f64
-    );
-    println!("{} bytes sent in a round of renewals of all", fleet.round(|_| Vec::new()));
-    c.bench_function("renew 10 data planes with 100,000 whole clients", |b| {
-        b.iter(|| black_box(fleet.round(|_| Vec::new())));
-    });
-    let mut shared = Fleet::new();
-    let all = |_| (0..100).map(ask).collect();
-    for _ in 0..4 {
-        shared.round(all);
-    }
-    println!("{:.1} bytes sent for each of 1,000 asks for shared clients", shared.round(all) as f64 / 1000.0);
-    c.bench_function("1,000 asks for shared clients, from 10 data planes", |b| {
-        b.iter(|| black_box(shared.round(all)));
-    });
-    c.bench_function("1,000 clients that were free, one data plane each", |b| {
-        b.iter_batched_ref(
-            Fleet::new,
-            |fleet| black_box(fleet.round(|replica| own(replica, 0, 100))),
-            BatchSize::LargeInput,
-        );
-    });
-}
-
-criterion_group!(benches, ledger);
-criterion_main!(benches);

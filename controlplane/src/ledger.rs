@@ -11,26 +11,36 @@
 mod accounts;
 mod entry;
 mod explain;
+mod grants;
+mod holder;
+mod in_flight;
+mod journal;
 mod lifecycle;
 mod marks;
 mod member;
 pub mod message;
 mod recovery;
+mod replay;
+mod returns;
+mod shares;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use self::{
+    accounts::Waiter,
     entry::Entry,
+    journal::Journal,
     marks::MarkTable,
     member::Member,
     message::{Join, Request, Response, Welcome},
     recovery::Recovery,
+    sweep::Sweep,
 };
 pub use self::{
     explain::{Explanation, Holds, MemberView, Stand},
@@ -52,6 +62,8 @@ pub struct Timing {
     pub forget_missing: Duration,
     /// How long an ask may wait for other data planes; a little more than requests wait.
     pub patience: Duration,
+    /// Accounts that a tick looks after: so many take a millisecond or two.
+    pub accounts_per_tick: usize,
 }
 
 impl Default for Timing {
@@ -63,6 +75,7 @@ impl Default for Timing {
             forget_lost: Duration::from_secs(600),
             forget_missing: Duration::from_secs(10),
             patience: Duration::from_millis(30),
+            accounts_per_tick: 10_000,
         }
     }
 }
@@ -74,21 +87,27 @@ pub struct Ledger {
     epoch: u64,
     members: BTreeMap<MemberId, Member>,
     next_member: MemberId,
+    /// An account is up to date only after [`Self::look`] or [`Self::open`]. A tree and not a hash table: it grows without
+    /// ever standing still, and rounds go through it in order.
     entries: BTreeMap<u64, Entry>,
+    /// What accounts have not been told yet.
+    journal: Journal,
+    sweep: Sweep,
     marks: MarkTable,
     /// The part of every limit that is not set aside for data planes that were lost.
     factor: f64,
-    /// Accounts whose asks wait.
-    waiting: BTreeSet<u64>,
-    /// Clients whose only user gets the whole bucket as soon as nobody counts on a share of it.
-    upgrades: BTreeMap<u64, MemberId>,
-    /// When to look whether an account is free.
-    due: BinaryHeap<Reverse<(Duration, u64)>>,
+    /// Asks without an answer by client, the oldest first.
+    waiting: BTreeMap<u64, Vec<Waiter>>,
+    /// Clients whose only user gets the whole bucket as soon as nobody else counts on a share of it: (user, mark,
+    /// client).
+    upgrades: BTreeSet<(MemberId, u64, u64)>,
+    /// Accounts to which everything came back.
+    full: Vec<u64>,
     /// Shares may not be equal any more.
     shares_are_stale: bool,
     share_out_at: Duration,
     /// Accounts without a data plane that would remember them if the ledger were gone.
-    orphans: BTreeSet<u64>,
+    orphans: VecDeque<u64>,
     /// `None` once the ledger may grant.
     recovery: Option<Recovery>,
     /// A data plane of an earlier epoch has not come back: only it may know that a client is not free. So a client that
@@ -137,12 +156,14 @@ impl Ledger {
             members: BTreeMap::new(),
             next_member: 1,
             entries: BTreeMap::new(),
+            journal: Journal::default(),
+            sweep: Sweep::default(),
             marks: MarkTable::new(),
             factor: 1.0,
-            waiting: BTreeSet::new(),
-            upgrades: BTreeMap::new(),
-            due: BinaryHeap::new(),
-            orphans: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            upgrades: BTreeSet::new(),
+            full: Vec::new(),
+            orphans: VecDeque::new(),
             shares_are_stale: false,
             share_out_at: Duration::ZERO,
             recovery: Recovery::of(remembered, timing.lease + timing.margin),
@@ -169,7 +190,7 @@ impl Ledger {
                 recovery.came_back(id, join);
                 self.tick(now);
             }
-            None => self.replay(id, &join, now),
+            None => self.replay(id, join, now),
         }
         id
     }
@@ -216,17 +237,16 @@ impl Ledger {
             // Each change is told to everybody: the more there are, the more of them wait for the next.
             self.share_out_at = now + Duration::from_millis(self.members.len() as u64).min(Duration::from_secs(1));
         }
-        self.free_the_full(now);
-        self.find_custodians();
-        let waiting: Vec<_> = self.waiting.iter().copied().collect();
-        for key in waiting {
-            self.serve(key, now);
-        }
+        self.free_the_returned(now);
+        self.sweep(now);
+        self.find_custodians(now);
+        self.upgrade(now);
+        self.serve_all(now);
     }
 
-    /// Asks wait for other data planes.
+    /// There is something that should not wait: asks that need other data planes, or news for the accounts.
     pub fn is_busy(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.journal.is_empty()
     }
 
     /// The next response to a data plane, if there is anything to say.

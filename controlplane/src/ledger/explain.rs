@@ -60,23 +60,24 @@ impl Ledger {
     /// The account of a client; `None`: it is free, its bucket is full.
     pub fn explain(&self, key: u64, now: Duration) -> Option<Explanation> {
         let mut entry = self.entries.get(&key)?.clone();
+        self.journal.tell(key, &mut entry);
         entry.settle(self.factor, now);
-        let holds = |holder: &super::entry::Holder| {
+        let holds = |holder: &super::holder::Holder| {
             let member = self.members.get(&holder.member);
             Holds {
                 replica_id: member.map(|m| m.replica_id.clone()).unwrap_or_default(),
                 whole: holder.whole,
-                tokens: if holder.whole { entry.client.capacity * self.factor } else { holder.upper },
+                tokens: if holder.whole { entry.capacity * self.factor } else { holder.upper },
                 idle: holder.idle,
                 lease_left: member.map(|m| m.lease_floor.saturating_sub(now)).unwrap_or_default(),
             }
         };
         Some(Explanation {
-            capacity: entry.client.capacity,
-            rate_per_sec: entry.client.rate_per_sec,
+            capacity: entry.capacity,
+            rate_per_sec: entry.rate_per_sec,
             available: if entry.is_whole() { 0.0 } else { (entry.total - entry.held()).max(0.0) },
             holders: entry.holders.iter().map(holds).collect(),
-            waiting: entry.waiting.len(),
+            waiting: self.waiting.get(&key).map_or(0, Vec::len),
         })
     }
 

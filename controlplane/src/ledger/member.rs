@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Names a data plane for as long as the ledger knows it.
-pub type MemberId = u64;
+pub type MemberId = u32;
 
 /// Where a data plane stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,17 @@ impl Knowledge {
             Self::Late => true,
         }
     }
+}
+
+/// What a data plane counts on of clients that it takes for free.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Belief {
+    /// See [`Member::share`].
+    pub(super) share: f64,
+    /// See [`Member::marks_acked`].
+    pub(super) marks_acked: u64,
+    /// See [`Member::knowledge`].
+    pub(super) knowledge: Knowledge,
 }
 
 /// A data plane.
@@ -181,6 +192,21 @@ impl Member {
     /// Whether it can be sent to.
     pub(super) fn is_served(&self) -> bool {
         matches!(self.standing, Standing::Connected | Standing::Returning)
+    }
+
+    /// Whether it can be told to remember clients.
+    pub(super) fn can_remember(&self) -> bool {
+        self.standing == Standing::Connected && self.welcomed
+    }
+
+    /// What it counts on.
+    pub(super) fn belief(&self) -> Belief {
+        Belief { share: self.share, marks_acked: self.marks_acked, knowledge: self.knowledge }
+    }
+
+    /// The newest response it is known to have applied.
+    pub(super) fn acked(&self) -> u64 {
+        self.acked
     }
 
     /// Whether it can have applied the responses up to this one.

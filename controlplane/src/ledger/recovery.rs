@@ -97,7 +97,7 @@ impl Ledger {
         let Some((_, first)) = holdings.iter().max_by_key(|(_, holding)| holding.client.revision) else { return };
         self.marks.add(key);
         let client = first.client;
-        let mut entry = Entry::new(client, 0.0, self.marks.newest(), now);
+        let mut entry = Entry::new(client, 0.0, self.marks.newest(), self.journal.newest(), now);
         entry.largest = holdings.iter().map(|(_, h)| h.client.capacity).fold(client.capacity, f64::max);
         entry.replayed = holdings.iter().any(|(_, holding)| holding.known);
         let owner = owner(holdings);
@@ -113,7 +113,6 @@ impl Ledger {
         let believers = self.members.iter().filter(|(id, m)| m.counts() && !entry.has_holder(**id));
         entry.total += believers.map(|(_, m)| m.share * entry.largest).sum::<f64>();
         self.entries.insert(key, entry);
-        self.look_at(key, now);
     }
 }
 

@@ -19,7 +19,11 @@ struct Fleet {
 
 impl Fleet {
     fn new(replicas: usize) -> Self {
-        let mut fleet = Self { ledger: Ledger::new(Timing::default(), 1, []), now: Duration::ZERO, replicas: vec![] };
+        Self::with(replicas, Timing::default())
+    }
+
+    fn with(replicas: usize, timing: Timing) -> Self {
+        let mut fleet = Self { ledger: Ledger::new(timing, 1, []), now: Duration::ZERO, replicas: vec![] };
         (0..replicas).for_each(|_| fleet.join());
         fleet.settle();
         fleet
@@ -209,4 +213,55 @@ fn what_is_on_its_way_to_one_that_says_goodbye_is_not_lost() {
     fleet.replicas.remove(0);
     fleet.pass(MILLI);
     assert_eq!(fleet.ledger.accounts(), 0, "the bucket is full");
+}
+
+/// Two data planes, each with ten clients of its own; then the second is not heard of any more.
+fn with_one_lost(accounts_per_tick: usize) -> Fleet {
+    let mut fleet = Fleet::with(2, Timing { accounts_per_tick, ..Timing::default() });
+    (0..20).for_each(|number| _ = fleet.ask(number as usize % 2, number));
+    fleet.settle();
+    while fleet.ledger.tallies().lost == 0 {
+        fleet.say(0, Request::default());
+        fleet.pass(100 * MILLI);
+    }
+    fleet
+}
+
+#[test]
+fn however_many_accounts_there_are_a_tick_looks_after_so_many() {
+    let mut fleet = with_one_lost(2);
+    let mut ticks = 0;
+    while fleet.ledger.is_busy() {
+        let told = |ledger: &Ledger| ledger.entries.values().map(|entry| entry.told).collect::<Vec<_>>();
+        let before = told(&fleet.ledger);
+        fleet.pass(Duration::ZERO);
+        let told_now = told(&fleet.ledger).iter().zip(before).filter(|(now, before)| **now != *before).count();
+        assert!(told_now <= 2, "{told_now} at once");
+        ticks += 1;
+    }
+    assert!((10..=20).contains(&ticks), "all in {ticks} ticks");
+}
+
+#[test]
+fn an_account_says_the_same_whether_it_has_been_told_or_not() {
+    let (told, untold) = (with_one_lost(1000), with_one_lost(1));
+    assert_eq!(told.now, untold.now);
+    for number in 0..20 {
+        let key = client(number).key;
+        let of = |fleet: &Fleet| fleet.ledger.explain(key, fleet.now).map(|seen| (seen.available, seen.holders.len()));
+        assert!(of(&told).is_some() && of(&told) == of(&untold), "{number}: {:?} {:?}", of(&told), of(&untold));
+    }
+    assert_ne!(told.ledger.is_busy(), untold.ledger.is_busy());
+}
+
+#[test]
+fn clients_that_only_the_lost_one_knew_are_told_to_another() {
+    let mut fleet = with_one_lost(1000);
+    let mut remembered = std::collections::BTreeSet::new();
+    while fleet.now < Duration::from_secs(8) {
+        fleet.pass(50 * MILLI);
+        let grants = fleet.say(0, Request::default()).map(|response| response.grants).unwrap_or_default();
+        remembered.extend(grants.iter().filter_map(|grant| grant.remember).map(|client| client.key));
+    }
+    assert_eq!(remembered, (0..20).filter(|number| number % 2 == 1).map(|number| client(number).key).collect());
 }
