@@ -3,6 +3,7 @@
 mod auth;
 mod authority;
 mod backoff;
+mod bind;
 pub mod config;
 mod convert;
 mod descriptors;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error, Listeners,
     authority::{self, Authority},
+    bind::bind,
     config::{AdminConfig, Config},
     descriptors,
     entrance::Entrance,
@@ -36,7 +37,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Binds the admin port.
 pub async fn listen(admin: &AdminConfig) -> Result<TcpListener, Error> {
     let (host, port) = admin.address();
-    TcpListener::bind((host, port)).await.map_err(|source| Error::Listen { address: format!("{host}:{port}"), source })
+    bind(host, port).await.map_err(|source| Error::Listen { address: format!("{host}:{port}"), source })
 }
 
 /// Runs a control plane on `listeners` until `shutdown`, then finishes the requests in flight.

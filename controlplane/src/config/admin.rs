@@ -29,7 +29,7 @@ pub struct AdminConfig {
 }
 
 impl AdminConfig {
-    /// Host and port as `TcpListener::bind` takes them.
+    /// Host and port to listen on.
     pub fn address(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
