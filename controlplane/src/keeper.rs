@@ -38,7 +38,7 @@ pub(crate) struct Commands(mpsc::Receiver<Command>);
 /// What the task can do.
 enum Command {
     /// A data plane begins a stream.
-    Join { join: Join, seat: Seat, answer: oneshot::Sender<Ticket> },
+    Join { join: Join, seat: Seat, answer: oneshot::Sender<Result<Ticket, Taken>> },
     /// It said something.
     Receive { ticket: Ticket, request: Request },
     /// Its stream ended.
@@ -54,6 +54,10 @@ pub(crate) struct Ticket {
     stream: u64,
 }
 
+/// Another process has a stream under the same replica_id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken;
+
 impl Keeper {
     /// A keeper and what its task needs.
     pub(crate) fn new() -> (Self, Commands) {
@@ -62,7 +66,7 @@ impl Keeper {
     }
 
     /// Begins a data plane's stream; `None`: there is no ledger here.
-    pub(crate) async fn join(&self, join: Join, seat: Seat) -> Option<Ticket> {
+    pub(crate) async fn join(&self, join: Join, seat: Seat) -> Option<Result<Ticket, Taken>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Command::Join { join, seat, answer }).await.ok()?;
         answered.await.ok()

@@ -161,6 +161,13 @@ impl Lease {
         }
     }
 
+    /// Another data plane has the name of this one, and with it the share: this one takes another and has none. To be said
+    /// between two streams.
+    pub fn rename(&mut self, replica_id: String, table: &BucketTable) {
+        (self.replica_id, self.saved_share) = (replica_id, None);
+        table.set_terms(Terms { share: 0.0, ..table.terms() });
+    }
+
     /// What has been done so far.
     pub fn tallies(&self) -> Tallies {
         self.tallies

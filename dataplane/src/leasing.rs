@@ -64,6 +64,12 @@ async fn keep(options: &SyncOptions, host: &mut Host<'_>, stop: &CancellationTok
         let begun = Instant::now();
         let (lost, welcomed) = match session::run(&control_plane, options, host, &mut until).await {
             End::Over => return,
+            End::Namesake => {
+                host.rename();
+                // With the new name this control plane goes along.
+                route.stay();
+                continue;
+            }
             End::Elsewhere(address) => {
                 if route.point_to(&address) {
                     tracing::debug!(%control_plane, address, "another control plane keeps the ledger");

@@ -83,8 +83,8 @@ impl Desk {
     fn obey(&mut self, command: Command) {
         self.with(|kept| match command {
             Command::Join { join, seat, answer } => {
-                let ticket = kept.join(join, seat);
-                if answer.send(ticket).is_err() {
+                let joined = kept.join(join, seat);
+                if let Err(Ok(ticket)) = answer.send(joined) {
                     kept.gone(ticket);
                 }
             }

@@ -9,7 +9,7 @@ use std::{
 use tonic::Status;
 
 use super::{
-    Picture, Seat, Ticket,
+    Picture, Seat, Taken, Ticket,
     memory::{Memory, Written},
 };
 use crate::{
@@ -36,6 +36,8 @@ pub(super) struct Kept {
     ledger: Ledger,
     started: Instant,
     seats: BTreeMap<MemberId, (u64, Seat)>,
+    /// The processes that have these seats: (replica, incarnation).
+    seated: BTreeMap<String, (MemberId, u64)>,
     streams: u64,
     memory: Memory,
     /// When to look whom the memory must name; at once when data planes come or go.
@@ -55,6 +57,7 @@ impl Kept {
             term,
             started: now,
             seats: BTreeMap::new(),
+            seated: BTreeMap::new(),
             streams: 0,
             remember_at: now,
             tick_at: now,
@@ -74,17 +77,24 @@ impl Kept {
         if self.unswept { self.tick_at.min(sweep_at) } else { self.tick_at }
     }
 
-    /// A data plane begins a stream; one that it had is over.
-    pub(super) fn join(&mut self, join: Join, seat: Seat) -> Ticket {
+    /// A data plane begins a stream; one that it had is over. One that another process has is not, as long as that is heard
+    /// of: what that one holds must not be given to another.
+    pub(super) fn join(&mut self, join: Join, seat: Seat) -> Result<Ticket, Taken> {
+        let seated = self.seated.get(&join.replica_id).copied();
+        if seated.is_some_and(|(member, process)| process != join.incarnation && self.seats.contains_key(&member)) {
+            tracing::warn!(replica = join.replica_id, "a second data plane has this replica_id: it must take another");
+            return Err(Taken);
+        }
         self.streams += 1;
-        let replica = join.replica_id.clone();
+        let (replica, process) = (join.replica_id.clone(), join.incarnation);
         let ticket = Ticket { member: self.ledger.join(join, self.now()), stream: self.streams };
         tracing::info!(replica, epoch = self.term.epoch, "data plane shares limits");
+        self.seated.insert(replica, (ticket.member, process));
         if let Some((_, before)) = self.seats.insert(ticket.member, (ticket.stream, seat)) {
-            before.end(Err(Status::aborted("the data plane has joined again, or another one has the same replica_id")));
+            before.end(Err(Status::aborted("the data plane has joined again")));
         }
         (self.remember_at, self.unswept) = (self.started, true);
-        ticket
+        Ok(ticket)
     }
 
     /// A data plane said something; it is answered at once.
@@ -166,6 +176,7 @@ impl Kept {
     fn cut(&mut self, member: MemberId, why: Result<(), Status>) {
         self.ledger.disconnected(member);
         self.remember_at = self.started;
+        self.seated.retain(|_, (seated, _)| *seated != member);
         if let Some((_, seat)) = self.seats.remove(&member) {
             seat.end(why);
         }

@@ -174,6 +174,20 @@ impl<'a> Host<'a> {
         self.lease.disconnected(self.table(), clock::now());
     }
 
+    /// Another data plane has this one's name: takes a new one.
+    pub(super) fn rename(&mut self) {
+        let before = self.identity.replica_id().to_owned();
+        self.identity.rename(fastrand::u32(..));
+        let now = self.identity.replica_id();
+        self.lease.rename(now.to_owned(), &self.shared.buckets);
+        tracing::warn!(
+            before,
+            now,
+            "another data plane shares limits under this replica_id, so this one takes a new one: was the state directory \
+             copied, or one --replica-id given to both? Each data plane needs its own"
+        );
+    }
+
     /// No control plane keeps a ledger.
     pub(super) fn alone(&mut self) {
         self.may_spend();

@@ -6,7 +6,7 @@ use balancer_proto::v1::{Join, LeaseRequest, LeaseResponse};
 use http::Uri;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use super::{Until, host::Host};
 use crate::{
@@ -28,6 +28,8 @@ pub(super) enum End {
     Over,
     /// The ledger is kept by another control plane, at this address; empty: not known.
     Elsewhere(String),
+    /// Another data plane has a stream under this one's name.
+    Namesake,
     /// It broke, or there never was one. True: the ledger had gone along with it.
     Lost(Broken, bool),
 }
@@ -55,7 +57,7 @@ pub(super) async fn run(control_plane: &Uri, options: &SyncOptions, host: &mut H
     };
     let mut inbound = match opened {
         Ok(inbound) => inbound,
-        Err(lost) => return End::Lost(lost.into(), false),
+        Err(lost) => return ended(lost.into(), false),
     };
     let end = converse(host, &outbox, &mut inbound, until).await;
     let told_all = matches!(end, Ok(None)) && farewell(host, outbox, &mut inbound).await;
@@ -64,7 +66,14 @@ pub(super) async fn run(control_plane: &Uri, options: &SyncOptions, host: &mut H
     match end {
         Ok(None) => End::Over,
         Ok(Some(elsewhere)) => End::Elsewhere(elsewhere),
-        Err(broken) => End::Lost(broken, welcomed),
+        Err(broken) => ended(broken, welcomed),
+    }
+}
+
+fn ended(broken: Broken, welcomed: bool) -> End {
+    match broken {
+        Broken::Lost(Lost::Failed(status)) if status.code() == Code::AlreadyExists => End::Namesake,
+        broken => End::Lost(broken, welcomed),
     }
 }
 

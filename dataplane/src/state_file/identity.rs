@@ -56,6 +56,17 @@ impl Identity {
         &self.replica_id
     }
 
+    /// Another data plane has this name, and the share that came with it: from now on, also after a restart, this one has
+    /// another, and none.
+    pub(crate) fn rename(&mut self, random: u32) {
+        // Names are at most 256 bytes long.
+        let kept: String = self.replica_id.chars().take(32).collect();
+        (self.replica_id, self.saved) = (format!("{kept}-{random:08x}"), Saved::default());
+        if !self.save() {
+            self.forget();
+        }
+    }
+
     /// Its standing share, as last told, and whether that may be spent.
     pub(crate) fn saved(&self) -> Saved {
         self.saved
@@ -146,6 +157,17 @@ mod tests {
         assert_eq!(restored(&directory, Some("a")).saved().share, 0.5);
         let other = restored(&directory, Some("b"));
         assert_eq!((other.replica_id(), other.saved()), ("b", Saved::default()));
+    }
+
+    #[test]
+    fn who_has_anothers_name_takes_a_new_one_for_good() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::open(root.path()).unwrap();
+        let mut copied = restored(&directory, None);
+        copied.keep(Saved { share: 0.5, spent: false });
+        copied.rename(0xab);
+        let again = restored(&directory, None);
+        assert_eq!((again.replica_id(), again.saved()), ("made-up-000000ab", Saved::default()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod alone;
 mod every_order;
+mod namesakes;
 mod replica;
 mod schedule;
 mod use_of_limits;

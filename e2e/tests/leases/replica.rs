@@ -14,6 +14,7 @@ use crate::world::Client;
 /// A data plane.
 pub(crate) struct Replica {
     pub(crate) id: String,
+    pub(crate) incarnation: u64,
     /// What its clock says when the world's says 0.
     offset_ns: u64,
     pub(crate) table: BucketTable,
@@ -50,7 +51,18 @@ impl Replica {
         let (table, marks) = (BucketTable::new(64), Arc::new(MarkBits::default()));
         let now = Nanos(now_ns + offset_ns);
         let lease = Lease::new(id.clone(), incarnation, saved, marks.clone(), &table, now);
-        Self { id, offset_ns, table, lease, marks, waiting: Vec::new(), untold: false, saved, farewell: Farewell::No }
+        Self {
+            id,
+            incarnation,
+            offset_ns,
+            table,
+            lease,
+            marks,
+            waiting: Vec::new(),
+            untold: false,
+            saved,
+            farewell: Farewell::No,
+        }
     }
 
     fn now(&self, now_ns: u64) -> Nanos {
@@ -147,6 +159,12 @@ impl Replica {
     pub(crate) fn begin_to_leave(&mut self, now_ns: u64) {
         self.lease.give_back_all(&self.table, self.now(now_ns));
         self.farewell = Farewell::Begun;
+    }
+
+    /// Another has its name.
+    pub(crate) fn rename(&mut self, id: String) {
+        (self.id, self.saved) = (id.clone(), Saved::default());
+        self.lease.rename(id, &self.table);
     }
 
     /// It is refused at once: there is no ledger.

@@ -49,6 +49,8 @@ impl Client {
 enum Message {
     Request(LeaseRequest),
     Response(Box<LeaseResponse>),
+    /// The stream's end: another has the data plane's name.
+    Namesake,
     /// The stream's end.
     End,
 }
@@ -121,7 +123,9 @@ impl World {
 
     pub(crate) fn start_ledger(&mut self) {
         self.epoch += 1;
-        let ledger = Ledger::new(Timing::default(), self.epoch, self.memory.iter().cloned());
+        // News reaches accounts late, as where there are millions of them.
+        let timing = Timing { accounts_per_tick: 1, ..Timing::default() };
+        let ledger = Ledger::new(timing, self.epoch, self.memory.iter().cloned());
         self.ledger = Some((ledger, self.now_ns));
     }
 
@@ -157,6 +161,14 @@ impl World {
         }
         self.disks.insert(replica.id.clone(), replica.saved);
         replica.id
+    }
+
+    /// Another comes with a copy of the state that this one had saved.
+    pub(crate) fn copy(&mut self, index: usize) {
+        let Replica { id, saved, .. } = &self.replicas[index];
+        let (id, saved) = (id.clone(), *saved);
+        self.disks.insert(id.clone(), saved);
+        self.enter(id);
     }
 
     /// It comes back with the state it had saved.
@@ -367,6 +379,10 @@ impl World {
         {
             eprintln!("{} up {} {:?}", self.now_ns / 1000000, self.replicas[index].id, r);
         }
+        if matches!(&message, Message::Request(request) if request.join.is_some()) && self.has_namesake(index) {
+            self.send_down(index, Message::Namesake);
+            return;
+        }
         let Some((ledger, started)) = &mut self.ledger else { return };
         let now = Duration::from_nanos(self.now_ns - *started);
         let link = &mut self.links[index];
@@ -379,11 +395,19 @@ impl World {
                 (None, Some(id)) => ledger.receive(id, request.try_into().unwrap(), now).map_err(|_| ()),
                 _ => Err(()),
             },
-            Message::Response(_) | Message::End => Err(()),
+            Message::Response(_) | Message::Namesake | Message::End => Err(()),
         };
         if received.is_err() {
             self.end_from_ledger(index);
         }
+    }
+
+    /// Whether another process has a stream under the same name.
+    fn has_namesake(&self, index: usize) -> bool {
+        let of = |replica: &Replica| (replica.id.clone(), replica.incarnation);
+        let (id, process) = of(&self.replicas[index]);
+        let seated = self.replicas.iter().zip(&self.links).filter(|(_, link)| link.member.is_some());
+        seated.map(|(replica, _)| of(replica)).any(|(other, of)| other == id && of != process)
     }
 
     fn arrive_down(&mut self, index: usize, message: Message) {
@@ -402,6 +426,12 @@ impl World {
             Message::Response(response) => {
                 let echoed = response.echoed;
                 (self.replicas[index].receive(*response, self.now_ns).ok(), echoed)
+            }
+            Message::Namesake => {
+                self.end_from_replica(index);
+                self.names += 1;
+                let id = format!("replica-{}", self.names);
+                return self.replicas[index].rename(id);
             }
             Message::Request(_) | Message::End => (None, 0),
         };

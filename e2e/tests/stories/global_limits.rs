@@ -189,6 +189,28 @@ async fn all_three_are_replaced_in_turn_and_ten_per_hour_stay_ten() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_data_planes_of_one_name_share_limits_under_two() -> Result<()> {
+    let deployment =
+        Setup::new(Database::sqlite()?).backends(1).data_planes(3).data_plane_arg("--replica-id=twin").start().await?;
+    deployment.set_limit("alice", 30.0, 0.0).await?;
+    let mut warned = 0;
+    for plane in &deployment.data_planes {
+        wait::until_true("a lease", async || plane.metric("balancer_lease_valid").await == Some(1.0)).await?;
+        warned += plane.process.logs().iter().filter(|line| line.contains("takes a new one")).count();
+    }
+    assert_eq!(warned, 2, "the second and the third are told");
+    let mut admitted = 0;
+    wait::until_true("all of the burst to be used", async || {
+        admitted += rounds(&deployment.data_planes, "alice", 10).await.admitted;
+        admitted >= 30
+    })
+    .await?;
+    admitted += rounds(&deployment.data_planes, "alice", 15).await.whole()?;
+    assert_eq!(admitted, 30);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_flood_asks_nobody() -> Result<()> {
     let deployment = three().await?;
     deployment.set_limit("alice", 1.0, 0.0).await?;

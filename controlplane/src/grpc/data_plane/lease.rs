@@ -11,7 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::greeting::check_replica_id;
 use crate::{
-    keeper::{Seat, Ticket},
+    keeper::{Seat, Taken, Ticket},
     ledger::message::{Join, Request},
     plane::Plane,
 };
@@ -45,9 +45,10 @@ async fn serve(plane: &Plane, up: &mut Streaming<LeaseRequest>, down: &mpsc::Sen
         return point_elsewhere(plane, down).await;
     };
     let (seat, ended) = Seat::new(down.clone());
-    let Some(ticket) = plane.keeper.join(join, seat).await else {
+    let Some(joined) = plane.keeper.join(join, seat).await else {
         return point_elsewhere(plane, down).await;
     };
+    let ticket = joined.map_err(|Taken| Status::already_exists("replica_id: another data plane has it now"))?;
     let end = pass_on(plane, ticket, up, ended).await;
     plane.keeper.gone(ticket).await;
     end
