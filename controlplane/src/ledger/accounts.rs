@@ -43,7 +43,8 @@ impl Ledger {
             marks.add(client.key);
             let mut entry = Entry::new(client, total, marks.newest(), journal.newest(), now);
             if empty_since.is_some() {
-                (entry.replayed, entry.withheld) = (true, (client.capacity - total).max(0.0));
+                // What is set aside for those who are missing they have, and say what became of it.
+                (entry.replayed, entry.withheld) = (true, (*factor * client.capacity - total).max(0.0));
             }
             entry
         });
