@@ -3,6 +3,7 @@ import lab
 
 ENDLESS = 1_000_000_000
 BASE = "haproxy"
+CIPHER = "TLS_AES_128_GCM_SHA256"  # what Balancer chooses
 
 
 def nginx_conf(folder, threads, body):
@@ -26,7 +27,7 @@ def nginx(folder, port, backend_port, case, tools):
     # nginx counts in whole requests per second and allows a burst of as many.
     limit = min(case.rate_limit, 1_000_000)
     key = "$http_x_api_key" if case.keys else "$binary_remote_addr"
-    tls = f" ssl; ssl_certificate {tools.certificate}; ssl_certificate_key {tools.key}; ssl_session_cache shared:s:10m" if case.tls else ""
+    tls = f" ssl; ssl_certificate {tools.certificate}; ssl_certificate_key {tools.key}; ssl_session_cache shared:s:10m; ssl_conf_command Ciphersuites {CIPHER}" if case.tls else ""
     body = f"""limit_req_zone {key} zone=z:64m rate={limit}r/s; limit_req_status 429;
     upstream b {{ server 127.0.0.1:{backend_port}; keepalive 512; keepalive_requests 1000000000; keepalive_timeout 300s; }}
     server {{ listen 127.0.0.1:{port} backlog=4096 reuseport{tls}; location / {{ limit_req zone=z burst={limit} nodelay; proxy_pass http://b;
@@ -38,7 +39,7 @@ def nginx(folder, port, backend_port, case, tools):
 def haproxy(folder, port, backend_port, case, tools):
     table, key = ("string len 32", "hdr(X-API-Key)") if case.keys else ("ip", "src")
     both = lab.write(folder, "both.pem", open(tools.certificate).read() + open(tools.key).read()) if case.tls else None
-    tls = f" ssl crt {both}" if both else ""
+    tls = f" ssl crt {both} ciphersuites {CIPHER}" if both else ""
     return ["haproxy", "-db", "-f", lab.write(folder, "haproxy.cfg", f"""global
   nbthread {case.threads}
   maxconn 9000

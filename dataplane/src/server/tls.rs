@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::{
-    ServerConfig,
-    crypto::ring,
+    CipherSuite, ServerConfig,
+    crypto::{CryptoProvider, ring},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
     version,
@@ -60,16 +60,36 @@ impl Certificates {
 /// TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1 on offer.
 fn server_config(files: &[CertificateFiles]) -> Result<ServerConfig, TlsError> {
     let resolver = ByName { certificates: files.iter().map(load::load).collect::<Result<_, _>>()? };
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .map_err(TlsError::Rustls)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(resolver));
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Clients keep their own session. A table here would hold 256, behind a lock of all threads.
     config.ticketer = ring::Ticketer::new().map_err(TlsError::Rustls)?;
+    // A resumed session is paid for with one ticket: who gets one back can go on for ever.
+    config.send_tls13_tickets = 1;
     Ok(config)
+}
+
+/// AES-128 before the others: it is as safe, and what goes with it, SHA-256, is done by processors where SHA-384 is not.
+fn provider() -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| !is_aes_128(suite.suite()));
+    provider
+}
+
+fn is_aes_128(suite: CipherSuite) -> bool {
+    use CipherSuite::{
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS13_AES_128_GCM_SHA256,
+    };
+    matches!(
+        suite,
+        TLS13_AES_128_GCM_SHA256 | TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 | TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+    )
 }
 
 /// Chooses by the host name that the client asks for (SNI).
