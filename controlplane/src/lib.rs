@@ -4,6 +4,7 @@ mod auth;
 mod authority;
 mod backoff;
 mod bind;
+mod clock;
 pub mod config;
 mod convert;
 mod descriptors;

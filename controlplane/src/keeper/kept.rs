@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     authority::Term,
+    clock,
     ledger::{
         Fault, Ledger, MemberId, Timing,
         message::{Join, Request},
@@ -35,6 +36,8 @@ pub(super) struct Kept {
     term: Arc<Term>,
     ledger: Ledger,
     started: Instant,
+    /// When the ledger's time began, since boot.
+    begun: Duration,
     seats: BTreeMap<MemberId, (u64, Seat)>,
     /// The processes that have these seats: (replica, incarnation).
     seated: BTreeMap<String, (MemberId, u64)>,
@@ -56,6 +59,7 @@ impl Kept {
             memory: Memory::new(store, term.epoch, term.remembered.clone()),
             term,
             started: now,
+            begun: clock::since_boot(),
             seats: BTreeMap::new(),
             seated: BTreeMap::new(),
             streams: 0,
@@ -166,7 +170,7 @@ impl Kept {
     }
 
     fn now(&self) -> Duration {
-        self.started.elapsed()
+        clock::since_boot().saturating_sub(self.begun)
     }
 
     fn holds(&self, ticket: Ticket) -> bool {
