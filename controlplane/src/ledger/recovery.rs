@@ -99,7 +99,8 @@ impl Ledger {
         let client = first.client;
         let mut entry = Entry::new(client, 0.0, self.marks.newest(), self.journal.newest(), now);
         entry.largest = holdings.iter().map(|(_, h)| h.client.capacity).fold(client.capacity, f64::max);
-        entry.replayed = holdings.iter().any(|(_, holding)| holding.known);
+        // While somebody is missing, it may be the only one who knew that an earlier ledger had taken the others' shares.
+        entry.replayed = self.empty_since.is_some() || holdings.iter().any(|(_, holding)| holding.known);
         let owner = owner(holdings);
         for (id, holding) in holdings {
             let tokens = holding.tokens.clamp(0.0, entry.largest);
