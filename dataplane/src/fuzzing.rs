@@ -3,6 +3,7 @@
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
+pub use crate::upstream::h2_fuzzing as backend_http2;
 use crate::{shared::Shared, state_file, sync::Holder};
 
 /// Restores a saved snapshot with this content into an empty data plane, its checksum made to fit.

@@ -15,6 +15,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use connect::{ConnectError, connect};
+#[cfg(feature = "fuzzing")]
+pub use h2::fuzzing as h2_fuzzing;
 pub(crate) use h2::{Destination, Http2Pool};
 pub(crate) use idle::IdlePool;
 pub(crate) use stream::BackendStream;

@@ -6,6 +6,8 @@
 
 mod answer;
 mod connection;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod request;
 mod stream;
 mod translated;
