@@ -18,6 +18,7 @@ impl Ledger {
         if reborn {
             self.bury(id, join, now);
         }
+        self.hear_of_missing(id, join, now);
         let welcome = self.welcome();
         let (epoch, lease) = (self.epoch, self.timing.lease);
         if let Some(member) = self.members.get_mut(&id) {

@@ -45,6 +45,13 @@ pub struct Join {
     pub holdings: Vec<Holding>,
 }
 
+impl Join {
+    /// A process that knows no ledger and holds nothing counts on nothing.
+    pub(super) fn counts_on_something(&self) -> bool {
+        self.epoch > 0 || !self.holdings.is_empty()
+    }
+}
+
 /// What a data plane has of one client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Holding {

@@ -64,9 +64,7 @@ impl Ledger {
         let mut claimed = 0.0;
         for (id, join) in &recovery.came {
             let Some(member) = self.members.get_mut(id) else { continue };
-            // A process that knows no ledger and holds nothing counts on nothing.
-            let counts = recovery.expected.contains(&join.replica_id) && (join.epoch > 0 || !join.holdings.is_empty());
-            if counts {
+            if recovery.expected.contains(&join.replica_id) && join.counts_on_something() {
                 member.share = join.share.clamp(0.0, 1.0);
                 member.knowledge = Knowledge::Earlier;
                 member.begin_stream_with_share();
@@ -90,6 +88,22 @@ impl Ledger {
             self.next_member += 1;
             self.empty_since = Some(now);
         }
+    }
+
+    /// One that was missing says what its share is. What was set aside for it beyond that may be the share of another who
+    /// is still missing: only what they have together is known.
+    pub(super) fn hear_of_missing(&mut self, id: MemberId, join: &Join, now: Duration) {
+        if !self.members.get(&id).is_some_and(|member| member.missing) {
+            return;
+        }
+        let all: f64 = self.members.values().filter(|member| member.missing).map(|member| member.share).sum();
+        let share = if join.counts_on_something() { join.share.clamp(0.0, all) } else { 0.0 };
+        let missing = self.members.values().filter(|member| member.missing).count();
+        let rest = (all - share) / (missing - 1).max(1) as f64;
+        for (other, member) in self.members.iter_mut().filter(|(_, member)| member.missing) {
+            member.share = if *other == id { share } else { rest };
+        }
+        self.set_factor(now);
     }
 
     /// The account of a client that data planes replayed.

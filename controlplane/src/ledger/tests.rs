@@ -265,3 +265,18 @@ fn clients_that_only_the_lost_one_knew_are_told_to_another() {
     }
     assert_eq!(remembered, (0..20).filter(|number| number % 2 == 1).map(|number| client(number).key).collect());
 }
+
+#[test]
+fn what_the_missing_have_together_stays_set_aside_until_the_last_says_what_it_has() {
+    let old = ["a", "b", "c"].map(str::to_owned);
+    let mut ledger = Ledger::new(Timing::default(), 2, old);
+    let join = |id: &str, share| Join { replica_id: id.into(), incarnation: 1, epoch: 1, share, ..Join::default() };
+    ledger.join(join("a", 0.0), MILLI);
+    ledger.tick(Duration::from_secs(3));
+    assert_eq!((ledger.is_recovering(), ledger.factor()), (false, 0.0));
+    let shares = |ledger: &Ledger| ledger.members().iter().map(|member| member.share).collect::<Vec<_>>();
+    ledger.join(join("b", 0.25), Duration::from_secs(3));
+    assert_eq!((shares(&ledger), ledger.factor()), (vec![0.0, 0.25, 0.75], 0.0));
+    ledger.join(join("c", 0.5), Duration::from_secs(3));
+    assert_eq!(ledger.factor(), 0.0);
+}
