@@ -119,6 +119,9 @@ impl Lease {
         self.tallies.refusals += u64::from(!gives && grant.remember.is_none());
         match (self.records.get_mut(&grant.key), grant.remember) {
             (None, Some(client)) => {
+                if self.records.len() >= self.most {
+                    self.make_room(table, now);
+                }
                 self.records.insert(grant.key, Record::remembered(client));
             }
             (None, None) => self.goes_back(grant.key, grant.tokens.max(0.0), true),
