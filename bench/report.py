@@ -68,7 +68,7 @@ def time(ns):
 # what -> (benchmark, shape)
 CLIENTS = {
     "a decision, any client next": ("take/{} clients", "flat while the table fits the caches, then a cache miss or two"),
-    "find a client's limit": ("limits/get among {}", "logarithmic (base 32), and cache misses"),
+    "find a client's limit": ("limits/get among {}", "logarithmic (base 16), and cache misses"),
     "change one limit": ("limits/change one among {}", "logarithmic, and cache misses"),
     "make all limits from nothing": ("limits/make all {} from nothing", "linear"),
 }

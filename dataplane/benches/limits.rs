@@ -36,6 +36,8 @@ fn resident_bytes() -> u64 {
 }
 
 fn by_size(c: &mut Criterion<CpuTime>) {
+    // What is freed would be used again, and not be counted.
+    let mut kept = Vec::new();
     for count in SIZES {
         let before = resident_bytes();
         let mut limits = limits(count);
@@ -51,6 +53,7 @@ fn by_size(c: &mut Criterion<CpuTime>) {
                 limits = next;
             });
         });
+        kept.push(limits);
     }
 }
 
