@@ -78,6 +78,12 @@ impl Http2 {
         Ok(wait::bounded("send", sent).await??)
     }
 
+    /// Sends bytes that the server need not read to their end: it may have closed the connection, which is seen by
+    /// reading.
+    pub(crate) async fn offer(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.send(bytes).await;
+    }
+
     /// The next frame; `None`: the server has closed the connection.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>> {
         let mut head = [0; 9];

@@ -211,7 +211,7 @@ pub(crate) async fn play(bench: &Bench, cases: &[Case]) {
 
 async fn complaint(bench: &Bench, (name, bytes, expected): &Case) -> Result<()> {
     let mut http2 = bench.connect_http2().await?;
-    http2.send(bytes).await?;
+    http2.offer(bytes).await;
     let found = outcome(&mut http2).await.with_context(|| format!("{name}: no outcome"))?;
     // An error of a stream may be taken for one of its connection (RFC 9113 section 5.4.2).
     let as_expected = found == *expected || (found, *expected) == (Connection, Refused);

@@ -128,7 +128,7 @@ impl Check {
         shake_hands(&mut http2).await?;
         for step in &self.steps {
             match step {
-                Step::Send(bytes) => http2.send(bytes).await?,
+                Step::Send(bytes) => http2.offer(bytes).await,
                 Step::Acknowledged => {
                     wait_for(&mut http2, |frame| (frame.kind, frame.flags) == (SETTINGS, ACK)).await?
                 }

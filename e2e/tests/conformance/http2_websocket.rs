@@ -158,7 +158,7 @@ async fn what_does_not_ask_rightly_is_refused() -> Result<()> {
         ("a foreign scheme", connect("ws", "/ws", &[])),
     ] {
         let mut http2 = bench.connect_http2().await?;
-        http2.send(request).await?;
+        http2.offer(request).await;
         ensure!(outcome(&mut http2).await? != Outcome::Served, "{name}");
     }
     ensure!(bench.recorder.take().await?.seen.is_empty());
