@@ -81,8 +81,10 @@ impl BucketTable {
         let is_marked = is_marked();
         // After the question: who asks may hold off changes of both from then on.
         let terms = self.terms();
-        let share = if is_marked { 0.0 } else { limit.capacity() * terms.share };
-        let first = Level { tokens: share, at: now, mode: Mode::Asked };
+        // Of who is not free there is nothing, but what was made of this data plane's share since it is on its own.
+        let (share, at) =
+            if is_marked { (0.0, now.min(terms.alone_from)) } else { (limit.capacity() * terms.share, now) };
+        let first = Level { tokens: share, at, mode: Mode::Asked };
         let (before, _, place) = group.change(name, limit, now, |before| match before {
             // Another thread was faster.
             Some(level) if !matches!(level.mode, Mode::Local | Mode::Free) => level,
@@ -91,7 +93,7 @@ impl BucketTable {
         place.into_iter().for_each(|place| self.count(place));
         let is_first = before.is_none_or(|level| matches!(level.mode, Mode::Local | Mode::Free));
         // With the ledger silent the standing share decides at once; it hears of it when it is back.
-        let decision = Level { tokens: 0.0, ..first }.decision(false, limit, now);
+        let decision = Level { tokens: 0.0, at: now, ..first }.decision(false, limit, now);
         let taken = known(&terms).unwrap_or(Taken { decision, need: Need::Wait });
         if is_first { Taken { need: Need::First(share), ..taken } } else { taken }
     }

@@ -55,6 +55,20 @@ fn a_burst_is_exact_and_a_token_comes_when_due() {
 }
 
 #[test]
+fn of_who_is_not_free_there_is_what_was_made_of_the_share_since_nobody_else_refills() {
+    let (table, limit) = (BucketTable::new(100), limit(10.0, 2.0));
+    table.set_terms(Terms { alone_from: Nanos(10 * SECOND), share: 0.5, ..Terms::NONE });
+    let admitted = |key, now| {
+        let take = || table.take_shared(key, &limit, LimitKind::Client, Nanos(now), || true);
+        (0..20).filter(|_| take().decision.admitted).count()
+    };
+    assert_eq!(admitted(1, 10 * SECOND), 0);
+    assert_eq!(admitted(2, 13 * SECOND + SECOND / 2), 3, "one for each second, half a token is left");
+    assert_eq!(admitted(2, 14 * SECOND), 1);
+    assert_eq!(admitted(3, 1000 * SECOND), 5, "never more than its share of the burst");
+}
+
+#[test]
 fn kinds_and_keys_have_buckets_of_their_own() {
     let (table, limit) = (BucketTable::new(100), limit(1.0, 0.0));
     for (key, kind) in
