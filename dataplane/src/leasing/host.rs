@@ -111,6 +111,10 @@ impl<'a> Host<'a> {
         let (lease, table, now) = (&mut self.lease, &self.shared.buckets, clock::now());
         let in_vain =
             self.batch.drain(..).filter_map(|signal| lease.heard(&signal, table, now).then_some(signal.client.key));
+        let in_vain: Vec<u64> = in_vain.collect();
+        if !in_vain.is_empty() {
+            self.may_spend();
+        }
         self.shared.leases.ring(in_vain);
     }
 
@@ -158,10 +162,10 @@ impl<'a> Host<'a> {
         self.lease.is_welcome()
     }
 
-    /// From now on clients may get what no ledger hears of.
+    /// Clients may get what no ledger hears of, if there are any.
     fn may_spend(&mut self) {
         let saved = self.identity.saved();
-        if saved.share > 0.0 {
+        if saved.share > 0.0 && self.lease.clients() > 0 {
             self.identity.keep(Saved { spent: true, ..saved });
         }
     }

@@ -94,6 +94,9 @@ impl Replica {
             first,
         };
         let in_vain = signals && self.lease.heard(&signal, &self.table, now);
+        if in_vain {
+            self.note_spent();
+        }
         if taken.decision.admitted || taken.need == Need::Nothing {
             return (taken.decision.admitted, false);
         }
@@ -139,7 +142,9 @@ impl Replica {
         let now = self.now(now_ns);
         let ticked = self.lease.tick(&self.table, now);
         let terms = self.table.terms();
-        self.saved.spent |= !terms.are_valid(now) && terms.share > 0.0;
+        if !terms.are_valid(now) && terms.share > 0.0 {
+            self.note_spent();
+        }
         ticked
     }
 
@@ -167,9 +172,14 @@ impl Replica {
         self.lease.rename(id, &self.table);
     }
 
+    /// Clients may get what no ledger hears of, if there are any.
+    fn note_spent(&mut self) {
+        self.saved.spent |= self.saved.share > 0.0 && self.lease.clients() > 0;
+    }
+
     /// It is refused at once: there is no ledger.
     pub(crate) fn nobody_answers(&mut self) {
-        self.saved.spent |= self.saved.share > 0.0;
+        self.note_spent();
         self.lease.alone(&self.table);
     }
 
@@ -197,7 +207,7 @@ impl Replica {
     }
 
     pub(crate) fn disconnected(&mut self, now_ns: u64) {
-        self.saved.spent |= self.saved.share > 0.0;
+        self.note_spent();
         self.lease.disconnected(&self.table, self.now(now_ns));
     }
 
