@@ -36,7 +36,7 @@ def main():
     with contextlib.ExitStack() as stack:
         at, tools = stack.enter_context(lab.folder()), Tools(stack.enter_context(lab.folder()), args)
         port = lab.free_port()
-        command = [args.test_backend, "--listen", f"127.0.0.1:{port}", "--log-level", "warn"]
+        command = [args.test_backend, "--listen", f"127.0.0.1:{port}"]
         backend = stack.enter_context(lab.running(command, at))
         probe = dataclasses.replace(CASES["get"], requests_per_sec=100, connections=1)
         lab.wait_for(lambda: fixed(tools, probe, port, 0.2)["requests"], backend, "the backend answers")
