@@ -136,8 +136,12 @@ def main():
     for kind, rounds in results.items():
         median = lambda key: statistics.median(each[key] for each in rounds)
         print(f"| {kind} | {median('changes_per_sec'):.0f} | {median('p50_ms'):.3f} | {median('p99_ms'):.3f} | {median('p999_ms'):.3f} | {sum(each['failures'] for each in rounds)} |")
+    print(ratio_row(results))
+
+
+def ratio_row(results):
     ratios = [here["p99_ms"] / elsewhere["p99_ms"] for here, elsewhere in zip(results["here"], results["elsewhere"])]
-    print(f"\np99 here beside elsewhere, round by round: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    return f"| here beside elsewhere, round by round | | | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | | |"
 
 
 if __name__ == "__main__":

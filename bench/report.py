@@ -2,7 +2,7 @@
 """Writes what was measured into docs/benchmarks.md, between its markers, and the pictures into docs/img/.
 
 Usage: bench/report.py RESULTS_FOLDER CRITERION_FOLDER
-The first holds side_by_side.json, growth.json and replicas.md; of what is missing nothing is written.
+The first holds side_by_side.json, growth.json, replicas.md, ledger.md and changes.md; of what is missing nothing is written.
 """
 import glob, json, os, re, statistics, sys
 
@@ -99,6 +99,11 @@ def backends(times):
     return "\n".join(rows)
 
 
+def tables(text):
+    """What a benchmark printed, without what others printed around it."""
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
 def put(name, text):
     path = os.path.join(DOCS, "benchmarks.md")
     page = open(path).read()
@@ -131,8 +136,9 @@ def main():
         pictures(run)
     if there("growth.json"):
         put("growth", growth(json.load(open(f"{results}/growth.json"))))
-    if there("replicas.md"):
-        put("replicas", "".join(line for line in open(f"{results}/replicas.md") if line.startswith("|")).rstrip())
+    for name in ("replicas", "ledger", "changes"):
+        if there(f"{name}.md"):
+            put(name, tables(open(f"{results}/{name}.md").read()))
     if times:
         put("clients", clients(times))
         put("backends", backends(times))
