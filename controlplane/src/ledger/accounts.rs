@@ -109,9 +109,7 @@ impl Ledger {
 
     /// What follows from an acknowledgement.
     pub(super) fn acknowledged(&mut self, id: MemberId, news: News, now: Duration) {
-        if news.welcomed {
-            self.welcomed(id, now);
-        }
+        self.welcomed(id, now);
         if let Some((marks, share)) = news.marks {
             self.forget_stale_shares(id, marks, share, now);
             self.serve_all(now);

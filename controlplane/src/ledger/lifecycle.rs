@@ -63,9 +63,11 @@ impl Ledger {
         self.set_factor(now);
     }
 
-    /// A data plane has its lease: if it was lost, it is not any more.
+    /// A data plane that surely has its lease is not lost any more. What it says may have been long on its way: once the
+    /// lease that it speaks of may have ended, it may be alone again, and its share stays set aside.
     pub(super) fn welcomed(&mut self, id: MemberId, now: Duration) {
-        let returned = self.members.get_mut(&id).filter(|m| m.standing == Standing::Returning);
+        let has_lease = |m: &&mut Member| m.standing == Standing::Returning && m.welcomed && now < m.lease_floor;
+        let returned = self.members.get_mut(&id).filter(has_lease);
         let Some(member) = returned else { return };
         (member.standing, member.written_off) = (Standing::Connected, false);
         member.missing = false;

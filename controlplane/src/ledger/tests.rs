@@ -280,3 +280,21 @@ fn what_the_missing_have_together_stays_set_aside_until_the_last_says_what_it_ha
     ledger.join(join("c", 0.5), Duration::from_secs(3));
     assert_eq!(ledger.factor(), 0.0);
 }
+
+#[test]
+fn what_a_lost_one_said_under_a_lease_that_has_ended_does_not_bring_it_back() {
+    let mut fleet = Fleet::new(1);
+    fleet.pass(Duration::from_secs(3));
+    assert_eq!(fleet.ledger.factor(), 0.0);
+    fleet.replicas.clear();
+    fleet.join();
+    fleet.hear(0);
+    // Its acknowledgement is on its way for longer than its lease lasts. It may be alone by now.
+    fleet.pass(Duration::from_millis(2500));
+    fleet.say(0, Request::default());
+    assert_eq!(fleet.ledger.factor(), 0.0);
+    // It is not: it goes on, and has a new lease.
+    fleet.say(0, Request::default());
+    fleet.say(0, Request::default());
+    assert_eq!(fleet.ledger.factor(), 1.0);
+}
