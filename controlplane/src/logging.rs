@@ -15,6 +15,10 @@ pub struct LogArgs {
     pub log_level: EnvFilter,
 }
 
+/// The libraries of HTTP/2 and TLS warn of each frame in which a client does wrong, and nobody may fill the log by that.
+/// What names them behind this counts.
+const QUIET_LIBRARIES: &str = "h2=error,hyper=error,rustls=error";
+
 /// The filter takes any word for a module's name, so that `inof` would mean "only from the crate inof": a word alone must
 /// be a level.
 fn filter(text: &str) -> Result<EnvFilter, String> {
@@ -22,7 +26,7 @@ fn filter(text: &str) -> Result<EnvFilter, String> {
     let known = |part: &str| part.contains(['=', ':', '[']) || LEVELS.contains(&part.to_ascii_lowercase().as_str());
     match text.split(',').map(str::trim).find(|part| !known(part)) {
         Some(part) => Err(format!("expected one of {}, or module=level, got {part:?}", LEVELS.join(", "))),
-        None => EnvFilter::try_new(text).map_err(|error| error.to_string()),
+        None => EnvFilter::try_new(format!("{QUIET_LIBRARIES},{text}")).map_err(|error| error.to_string()),
     }
 }
 

@@ -92,7 +92,8 @@ impl Bench {
         Http2::begin(self.bytes(b"h2").await?).await
     }
 
-    async fn bytes(&self, alpn: &[u8]) -> Result<Box<dyn Bytes>> {
+    /// A connection to the proxy, with this as the protocol where it speaks TLS.
+    pub(crate) async fn bytes(&self, alpn: &[u8]) -> Result<Box<dyn Bytes>> {
         let stream = TcpStream::connect(self.proxy).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
@@ -158,6 +159,11 @@ impl Bench {
         let after_name = stat.rsplit_once(')').context("a name in brackets")?.1;
         let numbers = after_name.split_whitespace().skip(11).take(2);
         numbers.map(|n| n.parse::<u64>().context("a number")).sum()
+    }
+
+    /// Lines the data plane has logged.
+    pub(crate) fn log_lines(&self) -> Result<usize> {
+        Ok(self.deployment.data_plane()?.process.logs().len())
     }
 
     fn proc(&self, file: &str) -> Result<String> {

@@ -1,4 +1,4 @@
-//! Floods of HTTP/2 frames, bombs, and clients that give no window: bounded in memory and processor time, and others are
+//! Floods of HTTP/2 frames, bombs, and clients that give no window: bounded in memory, processor time and log, and others are
 //! served meanwhile.
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     bench::Bench,
     frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
+        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS,
         WINDOW_UPDATE, field, frame, get, request,
     },
     http2::{Outcome, outcome},
@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Processor time of the proxy that a flood may cost, in a build without optimization.
 const MOST_CPU_MS: u64 = 3000;
+
+/// What the proxy may log beside a flood: of itself, not of each frame.
+const MOST_LOG_LINES: usize = 20;
 
 /// A flood: what is sent first, and then again and again.
 struct Flood {
@@ -62,6 +65,8 @@ fn floods() -> Vec<Flood> {
         ),
         flood("empty CONTINUATION", frame(HEADERS, 0, 1, get()), |_| frame(CONTINUATION, 0, 1, ""), 500_000, true),
         flood("PING", vec![], |_| frame(PING, 0, 0, [0; 8]), 500_000, false),
+        flood("answers to no PING", vec![], |_| frame(PING, ACK, 0, [0; 8]), 500_000, false),
+        flood("WebSockets with a length", vec![], websocket_with_length, 100_000, false),
         flood("SETTINGS", vec![], |_| frame(SETTINGS, 0, 0, ""), 500_000, false),
         flood(
             "SETTINGS with windows",
@@ -76,6 +81,14 @@ fn floods() -> Vec<Flood> {
         flood("unknown frames", vec![], |_| frame(0xfa, 0, 0, [0; 100]), 200_000, false),
         flood("requests without an end", vec![], |n| frame(HEADERS, END_HEADERS, 2 * n + 1, get()), 100_000, false),
     ]
+}
+
+/// A request that the library refuses and complains of.
+fn websocket_with_length(n: u32) -> Vec<u8> {
+    let pseudo = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":path", "/ws")];
+    let fields = pseudo.into_iter().chain([(":authority", "h"), ("content-length", "5")]);
+    let block: Vec<u8> = fields.flat_map(|(name, value)| field(name, value)).collect();
+    frame(HEADERS, END_HEADERS, 2 * n + 1, block)
 }
 
 impl Flood {
@@ -108,7 +121,7 @@ async fn floods_are_bounded() -> Result<()> {
     let before = bench.resident_bytes()?;
     let mut complaints = Vec::new();
     for flood in floods() {
-        let (ticks, start) = (bench.cpu_ticks()?, Instant::now());
+        let (ticks, lines, start) = (bench.cpu_ticks()?, bench.log_lines()?, Instant::now());
         let playing = flood.play(&bench);
         let mut slowest = Duration::ZERO;
         let others = async {
@@ -126,7 +139,7 @@ async fn floods_are_bounded() -> Result<()> {
         let record = bench.recorder.take().await?;
         let forwarded = record.seen.iter().filter(|seen| seen.target() != "/probe").count();
         let (cpu, took) = ((bench.cpu_ticks()? - ticks) * 10, start.elapsed());
-        let resident = bench.resident_bytes()?;
+        let (resident, said) = (bench.resident_bytes()?, bench.log_lines()? - lines);
         println!(
             "{}: ended by the server: {ended:?}, {took:?}, {cpu} ms of CPU, slowest other request {slowest:?}, {forwarded} forwarded, {} KiB resident",
             flood.name,
@@ -138,6 +151,7 @@ async fn floods_are_bounded() -> Result<()> {
             Ok(_) if slowest > PATIENCE => complaints.push(format!("{}: others wait {slowest:?}", flood.name)),
             Ok(_) if cpu > MOST_CPU_MS => complaints.push(format!("{}: {cpu} ms of CPU", flood.name)),
             Ok(_) if resident > before + (16 << 20) => complaints.push(format!("{}: {resident} bytes", flood.name)),
+            Ok(_) if said > MOST_LOG_LINES => complaints.push(format!("{}: {said} lines in the log", flood.name)),
             Ok(_) if !record.violations.is_empty() => {
                 complaints.push(format!("{}: {:?}", flood.name, record.violations))
             }
