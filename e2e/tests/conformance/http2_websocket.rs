@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Index 8 of the static table, `:status: 200`.
-const OK: u8 = 0x88;
+pub(crate) const OK: u8 = 0x88;
 
-fn switching(accept: &str) -> String {
+pub(crate) fn switching(accept: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
@@ -20,7 +20,7 @@ fn switching(accept: &str) -> String {
 }
 
 /// An extended CONNECT, with further fields.
-fn connect(scheme: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn connect(scheme: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let pseudo = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", scheme), (":path", path)];
     let rest = [(":authority", "h"), ("sec-websocket-version", "13"), ("sec-websocket-key", "of no use")];
     let all = pseudo.iter().chain(&rest).chain(fields);

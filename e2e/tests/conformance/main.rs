@@ -11,6 +11,7 @@ mod wire;
 
 mod answers;
 mod broken_backends;
+mod draining;
 mod framing;
 mod heads;
 mod hosts;
