@@ -1,9 +1,6 @@
 //! Two data planes, two clients, and every order of a few events: not drawn by lot, but all of them.
 
-use crate::{
-    client::Client,
-    world::{Weather, World},
-};
+use crate::world::{Client, Weather, World};
 
 const MILLI: u64 = 1_000_000;
 /// Events of one sequence.

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    client::Client,
-    world::{Weather, World},
-};
+use crate::world::{Client, Weather, World};
 
 const SECOND: u64 = 1_000_000_000;
 

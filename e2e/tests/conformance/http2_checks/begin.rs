@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bench::Bench,
-    frames::{CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PRIORITY, SETTINGS, frame},
+    frames::{CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, PING, PRIORITY, SETTINGS, frame},
 };
 
 /// An unknown frame.
@@ -67,9 +67,16 @@ pub(super) async fn prefaces(bench: &Bench) -> Result<usize> {
         let is_settings = first.as_ref().is_some_and(|frame| (frame.kind, frame.flags) == (SETTINGS, 0));
         ensure!(is_settings, "{first:?}");
     }
-    let mut raw = bench.connect().await?;
-    raw.send("INVALID CONNECTION PREFACE\r\n\r\n").await?;
-    // What HTTP/1.1 says to it may come before the end.
-    raw.rest().await?;
+    let none = "INVALID CONNECTION PREFACE\r\n\r\n";
+    if bench.scheme() == "https" {
+        let mut http2 = Http2(bench.bytes(b"h2").await?);
+        http2.send(none).await?;
+        while http2.next().await?.is_some() {}
+    } else {
+        // It may as well be a bad request of HTTP/1.1, and is told so before the end.
+        let mut raw = bench.connect().await?;
+        raw.send(none).await?;
+        ensure!(raw.rest().await?.starts_with(b"HTTP/1.1 400 "));
+    }
     Ok(3)
 }
