@@ -22,9 +22,10 @@ impl Ledger {
     pub(super) fn ask(&mut self, id: MemberId, ask: &Ask, acked: u64, now: Duration) {
         self.tallies.asks += 1;
         let Some(belief) = self.members.get(&id).map(Member::belief) else { return };
+        let factor = self.factor;
         let entry = self.open(ask.client, now);
         if entry.has_holder(id) {
-            entry.account(id, acked, ask.tokens, 0.0);
+            entry.account(id, acked, factor, ask.tokens, 0.0);
         } else {
             first_contact(entry, id, ask, belief);
         }
@@ -52,7 +53,7 @@ impl Ledger {
             orphans.push_back(client.key);
         }
         entry.settle(*factor, now);
-        entry.retune(client);
+        entry.retune(client, *factor);
         entry
     }
 
@@ -137,7 +138,7 @@ fn existing_of_free(
 /// A data plane that believed in its standing share until now says what it spent of it.
 fn first_contact(entry: &mut Entry, id: MemberId, ask: &Ask, belief: Belief) {
     // Who knew that the client is not free had no share.
-    let share = if belief.marks_acked < entry.mark { belief.share * entry.largest } else { 0.0 };
+    let share = if belief.marks_acked < entry.mark { belief.share * entry.capacity } else { 0.0 };
     let spent = ask.spent.clamp(0.0, share);
     let tokens = ask.tokens.clamp(0.0, share - spent);
     // What is neither spent nor kept it does not count on any more; where it never did, that does not come back.

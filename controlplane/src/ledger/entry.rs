@@ -3,6 +3,7 @@
 //! `total` is never less than all tokens of the client that exist anywhere but at data planes that were lost: those the
 //! ledger has, those that holders may hold, and the standing shares that data planes may still believe in. Tokens leave
 //! it when they are reported spent or can never be reported any more. It grows at the client's rate, up to its capacity.
+//! Above its capacity it is only where the limit became less while more was held: that is spent first.
 //!
 //! There are as many of these as clients in use: every byte counts.
 
@@ -25,8 +26,6 @@ pub(super) struct Entry {
     pub(super) rate_per_sec: f64,
     /// Configuration revision it is from.
     revision: u64,
-    /// Largest capacity the client had while the account stood: what a standing share was counted from at most.
-    pub(super) largest: f64,
     /// See above, at `at_ns`. While somebody holds the whole bucket: its capacity.
     pub(super) total: f64,
     at_ns: u64,
@@ -48,7 +47,6 @@ impl Entry {
             capacity: client.capacity,
             rate_per_sec: client.rate_per_sec,
             revision: client.revision,
-            largest: client.capacity,
             total,
             at_ns: nanos(now),
             holders: Holders::default(),
@@ -71,16 +69,22 @@ impl Entry {
             self.total = capacity;
         } else {
             let gained = now_ns.saturating_sub(self.at_ns) as f64 / 1e9 * self.rate_per_sec * factor;
-            self.total = (self.total + gained).min(capacity);
+            self.total = (self.total + gained).min(capacity.max(self.total));
+            self.cut(factor);
         }
         self.at_ns = self.at_ns.max(now_ns);
     }
 
+    /// More than the capacity there is only of what is held: it stays in `total` until it is reported spent.
+    fn cut(&mut self, factor: f64) {
+        self.total = self.total.min((factor * self.capacity).max(self.held()));
+    }
+
     /// Takes over a newer limit. Call [`Self::settle`] first.
-    pub(super) fn retune(&mut self, client: Client) {
+    pub(super) fn retune(&mut self, client: Client, factor: f64) {
         if client.revision > self.revision {
             (self.capacity, self.rate_per_sec, self.revision) = (client.capacity, client.rate_per_sec, client.revision);
-            self.largest = self.largest.max(client.capacity);
+            self.cut(factor);
         }
     }
 
@@ -119,7 +123,7 @@ impl Entry {
 
     /// A holder of a part says that it has `tokens`, having applied the responses up to `acked`; what is missing was
     /// spent, but for `returned`.
-    pub(super) fn account(&mut self, member: MemberId, acked: u64, tokens: f64, returned: f64) {
+    pub(super) fn account(&mut self, member: MemberId, acked: u64, factor: f64, tokens: f64, returned: f64) {
         let Some(holder) = self.holder(member).filter(|holder| !holder.whole) else { return };
         let before = holder.upper;
         holder.in_flight.forget(acked);
@@ -127,6 +131,7 @@ impl Entry {
         holder.upper = (tokens.max(0.0) + holder.in_flight.tokens_beyond(acked)).min(before);
         let gone = before - holder.upper;
         self.total -= gone - returned.clamp(0.0, gone);
+        self.cut(factor);
     }
 
     /// The holder of the whole bucket gave it up: `tokens` came back, `kept` stayed with it.
@@ -186,6 +191,6 @@ mod tests {
 
     #[test]
     fn an_account_is_small() {
-        assert!(size_of::<Entry>() <= 112, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 104, "{} bytes", size_of::<Entry>());
     }
 }

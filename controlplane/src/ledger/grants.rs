@@ -82,7 +82,7 @@ impl Ledger {
         let believes =
             |(id, m): &(&MemberId, &Member)| m.counts() && m.marks_acked < entry.mark && !entry.has_holder(**id);
         let shares: f64 = self.members.iter().filter(believes).map(|(_, m)| m.share).sum();
-        shares * entry.largest
+        shares * entry.capacity
     }
 
     /// Gives the whole bucket to the only one who uses it.

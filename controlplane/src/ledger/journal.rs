@@ -122,7 +122,7 @@ impl Event {
 impl Share {
     fn befall(&self, entry: &mut Entry) {
         if entry.mark > self.marks_acked && (entry.replayed || !self.replayed) && !entry.has_holder(self.member) {
-            entry.total += self.change * entry.largest;
+            entry.total += self.change * entry.capacity;
         }
     }
 }

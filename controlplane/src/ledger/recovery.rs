@@ -112,12 +112,11 @@ impl Ledger {
         self.marks.add(key);
         let client = first.client;
         let mut entry = Entry::new(client, 0.0, self.marks.newest(), self.journal.newest(), now);
-        entry.largest = holdings.iter().map(|(_, h)| h.client.capacity).fold(client.capacity, f64::max);
         // While somebody is missing, it may be the only one who knew that an earlier ledger had taken the others' shares.
         entry.replayed = self.empty_since.is_some() || holdings.iter().any(|(_, holding)| holding.known);
         let owner = owner(holdings);
         for (id, holding) in holdings {
-            let tokens = holding.tokens.clamp(0.0, entry.largest);
+            let tokens = holding.tokens.clamp(0.0, entry.capacity);
             entry.total += tokens;
             entry.add_holder(*id, tokens).whole = owner == Some(*id);
             let excess = holding.whole && owner != Some(*id);
@@ -126,7 +125,7 @@ impl Ledger {
             }
         }
         let believers = self.members.iter().filter(|(id, m)| m.counts() && !entry.has_holder(**id));
-        entry.total += believers.map(|(_, m)| m.share * entry.largest).sum::<f64>();
+        entry.total += believers.map(|(_, m)| m.share * entry.capacity).sum::<f64>();
         self.entries.insert(key, entry);
     }
 }

@@ -32,7 +32,7 @@ impl Ledger {
         if holding.known {
             entry.withheld = 0.0;
         }
-        let tokens = holding.tokens.clamp(0.0, entry.largest);
+        let tokens = holding.tokens.clamp(0.0, entry.capacity);
         if entry.has_holder(id) {
             resume(entry, id, holding.whole, tokens, returning, factor, now);
         } else {
@@ -50,7 +50,7 @@ impl Ledger {
 
 /// A data plane holds something that the ledger did not know of.
 fn claim(entry: &mut Entry, id: MemberId, tokens: f64, returning: bool, belief: Belief) {
-    let had = belief.share * entry.largest;
+    let had = belief.share * entry.capacity;
     if returning {
         // Until now it was covered by what is set aside.
         let tokens = tokens.min(had);

@@ -19,7 +19,7 @@ impl Ledger {
         let Some(holder) = entry.holder(id) else { return };
         let crossed = holder.in_flight.is_any_beyond(acked);
         if !holder.whole {
-            entry.account(id, acked, returned.kept, returned.tokens);
+            entry.account(id, acked, factor, returned.kept, returned.tokens);
         } else if crossed {
             self.send_back(id, returned, acked);
         } else {

@@ -65,10 +65,8 @@ pub(crate) fn request(bytes: &[u8]) -> Result<Option<(Seen, usize)>, String> {
     }
     let length = seen.all("content-length").first().map_or(Ok(0), |v| v.parse::<usize>());
     let length = length.map_err(|_| "Content-Length is no number")?;
-    if bytes.len() < end + length {
-        return Ok(None);
-    }
-    seen.body = bytes[end..end + length].to_vec();
+    let Some(body) = bytes[end..].get(..length) else { return Ok(None) };
+    seen.body = body.to_vec();
     end += length;
     Ok(Some((seen, end)))
 }
@@ -76,8 +74,10 @@ pub(crate) fn request(bytes: &[u8]) -> Result<Option<(Seen, usize)>, String> {
 fn chunks(seen: &mut Seen, bytes: &[u8], mut at: usize) -> Result<Option<usize>, String> {
     loop {
         let Some((line, length)) = one_line(&bytes[at..])? else { return Ok(None) };
-        let valid = !line.is_empty() && line.len() <= 8 && line.iter().all(u8::is_ascii_hexdigit);
+        let valid = line.iter().all(u8::is_ascii_hexdigit);
         let size = valid.then(|| usize::from_str_radix(&text(line), 16)).and_then(Result::ok);
+        // Below what any reader counts with, 2^63.
+        let size = size.filter(|size| *size <= i64::MAX as usize);
         let size = size.ok_or_else(|| format!("not a chunk size: {:?}", text(line)))?;
         at += length;
         if size == 0 {
@@ -173,4 +173,21 @@ fn is_token(bytes: &[u8]) -> bool {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chunk's size is 1*HEXDIG (RFC 9112 section 7.1): large is not wrong, as long as it can be counted.
+    #[test]
+    fn large_chunks_are_waited_for() {
+        let read = |size: &str| chunks(&mut Seen::default(), format!("{size}\r\nhello").as_bytes(), 0);
+        for size in ["6", "fffffffff", "000000000000000006", "7fffffffffffffff"] {
+            assert_eq!(read(size), Ok(None), "{size}");
+        }
+        for size in ["", "-1", "+5", "0x5", "8000000000000000", "10000000000000000"] {
+            assert!(read(size).is_err(), "{size}");
+        }
+    }
 }

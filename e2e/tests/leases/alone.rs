@@ -1,6 +1,9 @@
 //! The ledger is gone, and data planes are killed, stopped and started again meanwhile: more than once.
 
-use crate::world::{Client, STEP_NS, Weather, World};
+use crate::{
+    client::Client,
+    world::{STEP_NS, Weather, World},
+};
 
 const SECOND: u64 = 1_000_000_000;
 const DATA_PLANES: usize = 3;

@@ -1,6 +1,9 @@
 //! Two data planes, two clients, and every order of a few events: not drawn by lot, but all of them.
 
-use crate::world::{Client, Weather, World};
+use crate::{
+    client::Client,
+    world::{Weather, World},
+};
 
 const MILLI: u64 = 1_000_000;
 /// Events of one sequence.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod alone;
+mod client;
 mod every_order;
 mod namesakes;
 mod replica;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::world::{Client, Weather, World};
+use crate::{
+    client::Client,
+    world::{Weather, World},
+};
 
 const SECOND: u64 = 1_000_000_000;
 

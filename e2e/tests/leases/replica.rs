@@ -9,7 +9,7 @@ use dataplane::{
     limiter::{BucketTable, LimitKind, Need},
 };
 
-use crate::world::Client;
+use crate::client::Known;
 
 /// A data plane.
 pub(crate) struct Replica {
@@ -20,6 +20,8 @@ pub(crate) struct Replica {
     pub(crate) table: BucketTable,
     pub(crate) lease: Lease,
     marks: Arc<MarkBits>,
+    /// Limits as its configuration has them.
+    pub(crate) clients: Vec<Known>,
     waiting: Vec<Waiting>,
     /// Tokens of its standing share that were spent, and nobody has been told.
     pub(crate) untold: bool,
@@ -47,7 +49,14 @@ struct Waiting {
 }
 
 impl Replica {
-    pub(crate) fn new(id: String, incarnation: u64, saved: Saved, offset_ns: u64, now_ns: u64) -> Self {
+    pub(crate) fn new(
+        id: String,
+        incarnation: u64,
+        saved: Saved,
+        clients: Vec<Known>,
+        offset_ns: u64,
+        now_ns: u64,
+    ) -> Self {
         let (table, marks) = (BucketTable::new(64), Arc::new(MarkBits::default()));
         let now = Nanos(now_ns + offset_ns);
         let lease = Lease::new(id.clone(), incarnation, saved, marks.clone(), &table, now);
@@ -58,6 +67,7 @@ impl Replica {
             table,
             lease,
             marks,
+            clients,
             waiting: Vec::new(),
             untold: false,
             saved,
@@ -70,25 +80,25 @@ impl Replica {
     }
 
     /// One request of a client; says whether it was admitted. One that waits is decided later.
-    pub(crate) fn request(&mut self, index: usize, client: &Client, now_ns: u64) -> bool {
+    pub(crate) fn request(&mut self, client: usize, now_ns: u64) -> bool {
         let now = self.now(now_ns);
         let (admitted, waits) = self.take(client, now);
         if waits {
-            self.waiting.push(Waiting { client: index, until: now.plus(PATIENCE_NS) });
+            self.waiting.push(Waiting { client, until: now.plus(PATIENCE_NS) });
         }
         admitted
     }
 
     /// Whether a token was taken, and whether to wait for one.
-    fn take(&mut self, client: &Client, now: Nanos) -> (bool, bool) {
-        let marks = self.marks.clone();
+    fn take(&mut self, client: usize, now: Nanos) -> (bool, bool) {
+        let (client, marks) = (self.clients[client], self.marks.clone());
         let taken =
             self.table.take_shared(client.key, &client.limit, LimitKind::Client, now, || marks.contains(client.key));
         let first = if let Need::First(tokens) = taken.need { Some(tokens) } else { None };
         self.untold |= first.is_some() && taken.decision.admitted;
         let signals = matches!(taken.need, Need::First(_) | Need::Ask | Need::AskAndWait);
         let signal = Signal {
-            client: LeaseClient { key: client.key, limit: client.limit, revision: 1 },
+            client: LeaseClient { key: client.key, limit: client.limit, revision: client.revision },
             bucket: client.key,
             kind: LimitKind::Client,
             first,
@@ -110,25 +120,19 @@ impl Replica {
     }
 
     /// Decides about those who waited and have an answer, or have waited long enough. Calls `admitted` for each client.
-    pub(crate) fn decide(
-        &mut self,
-        answered: &[u64],
-        clients: &[Client],
-        now_ns: u64,
-        mut admitted: impl FnMut(usize),
-    ) {
+    pub(crate) fn decide(&mut self, answered: &[u64], now_ns: u64, mut admitted: impl FnMut(usize)) {
         let now = self.now(now_ns);
         for waiting in std::mem::take(&mut self.waiting) {
-            let client = &clients[waiting.client];
+            let key = self.clients[waiting.client].key;
             let late = waiting.until <= now;
-            if !late && !answered.contains(&client.key) {
+            if !late && !answered.contains(&key) {
                 self.waiting.push(waiting);
                 continue;
             }
             if late {
-                self.table.give_up(client.key, LimitKind::Client);
+                self.table.give_up(key, LimitKind::Client);
             }
-            let (taken, waits) = self.take(client, now);
+            let (taken, waits) = self.take(waiting.client, now);
             if taken {
                 self.untold |= late;
                 admitted(waiting.client);

@@ -2,19 +2,31 @@
 
 use std::env;
 
-use crate::world::{Client, STEP_NS, Weather, World};
+use dataplane::limit::Limit;
+
+use crate::{
+    client::Client,
+    world::{STEP_NS, Weather, World},
+};
 
 const SECOND: u64 = 1_000_000_000;
 /// Rounding that may add up.
 const DOUBT: f64 = 1e-3;
 
 /// Limits of every shape: tiny, burst only, slow, fast, and one that hardly ever refills.
+const LIMITS: [(f64, f64); 6] =
+    [(10.0, 10.0 / 3600.0), (5.0, 0.5), (3.0, 0.0), (100.0, 50.0), (1.0, 10.0), (20.0, 200.0)];
+
 fn clients() -> Vec<Client> {
-    [(10.0, 10.0 / 3600.0), (5.0, 0.5), (3.0, 0.0), (100.0, 50.0), (1.0, 10.0), (20.0, 200.0)]
-        .into_iter()
-        .zip(0..)
-        .map(|((capacity, rate), number)| Client::new(number, capacity, rate))
-        .collect()
+    LIMITS.into_iter().zip(0..).map(|((capacity, rate), number)| Client::new(number, capacity, rate)).collect()
+}
+
+/// Now and then a client gets another limit.
+fn change_limits(world: &mut World, rng: &mut fastrand::Rng) {
+    if rng.u32(0..500) == 0 {
+        let (client, (capacity, rate)) = (rng.usize(0..LIMITS.len()), LIMITS[rng.usize(0..LIMITS.len())]);
+        world.change_limit(client, Limit::new(capacity, rate).unwrap(), rng);
+    }
 }
 
 /// What happened lately, for faults that must not meet: a token that only the dead knew of cannot be counted.
@@ -35,6 +47,8 @@ fn run(seed: u64, seconds: u64) -> World {
         world.add_replica();
     });
     let mut past = Past::default();
+    // In one schedule of three.
+    let mut changes = seed.is_multiple_of(3).then(|| fastrand::Rng::with_seed(seed ^ 0x11317));
     let mut focus: Vec<usize> = (0..world.clients.len()).map(|_| rng.usize(0..8)).collect();
     while world.now_ns < seconds * SECOND {
         world.step();
@@ -43,6 +57,7 @@ fn run(seed: u64, seconds: u64) -> World {
             fault(&mut world, &mut rng, &mut past);
         }
         come_back(&mut world, &mut past);
+        changes.iter_mut().for_each(|rng| change_limits(&mut world, rng));
         assert!(
             world.worst <= DOUBT,
             "seed {seed}: {} tokens too many at {} ms",
@@ -59,7 +74,7 @@ fn demand(world: &mut World, rng: &mut fastrand::Rng, focus: &mut [usize]) {
         if rng.u32(0..2000) == 0 {
             *preferred = rng.usize(0..8);
         }
-        let often = (world.clients[client].limit.rate_per_sec() * 2.0).max(2.0) * STEP_NS as f64 / SECOND as f64;
+        let often = (world.clients[client].limit().rate_per_sec() * 2.0).max(2.0) * STEP_NS as f64 / SECOND as f64;
         if rng.f64() < often && !world.replicas.is_empty() {
             let count = world.replicas.len();
             let replica = if rng.u8(..) < 160 { *preferred % count } else { rng.usize(0..count) };

@@ -1,6 +1,11 @@
 //! A limit that holds must also be usable: nearly all of it, wherever the requests come.
 
-use crate::world::{Client, Weather, World};
+use dataplane::limit::Limit;
+
+use crate::{
+    client::Client,
+    world::{Weather, World},
+};
 
 const SECOND: u64 = 1_000_000_000;
 /// A message takes at least this.
@@ -82,6 +87,54 @@ fn moving_demand_uses_nearly_all_of_it() {
         println!("{limit:?}: moving {moving:.4}");
         assert!(moving >= 0.95, "{limit:?}: {moving}");
     }
+}
+
+/// Tokens that three data planes have under an old limit do not count against the new one for longer than they are there.
+#[test]
+fn a_lowered_limit_can_be_used_at_once() {
+    for (before, after) in [((100.0, 100.0), (10.0, 5.0)), ((1000.0, 0.0), (5.0, 0.5)), ((90.0, 900.0), (90.0, 9.0))] {
+        let mut world = settled(3, vec![Client::new(0, before.0, before.1)]);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let flood = |world: &mut World, rng: &mut fastrand::Rng, seconds: f64| {
+            let until_ns = world.now_ns + (seconds * SECOND as f64) as u64;
+            while world.now_ns < until_ns {
+                let replica = rng.usize(0..3);
+                world.request(replica, 0);
+                world.pass(STEP_NS);
+            }
+            world.clients[0].admitted
+        };
+        let admitted_before = flood(&mut world, &mut rng, 0.1);
+        world.change_limit(0, Limit::new(after.0, after.1).unwrap(), &mut rng);
+        flood(&mut world, &mut rng, 0.5);
+        let start = world.clients[0].admitted;
+        let admitted = flood(&mut world, &mut rng, 40.0) - start;
+        println!("{before:?} {admitted_before}, then {after:?}: {admitted}");
+        assert!(admitted as f64 + 1.0 >= 0.99 * 40.0 * after.1, "{before:?}, then {after:?}: {admitted}");
+        assert!(world.worst <= 1e-3, "{} tokens too many", world.worst);
+    }
+}
+
+/// A raised one counts at once too.
+#[test]
+fn a_raised_limit_can_be_used_at_once() {
+    let mut world = settled(3, vec![Client::new(0, 5.0, 0.5)]);
+    let mut rng = fastrand::Rng::with_seed(1);
+    let flood = |world: &mut World, rng: &mut fastrand::Rng| {
+        for _ in 0..10_000 {
+            let replica = rng.usize(0..3);
+            world.request(replica, 0);
+            world.pass(STEP_NS);
+        }
+        world.clients[0].admitted
+    };
+    flood(&mut world, &mut rng);
+    world.change_limit(0, Limit::new(100.0, 100.0).unwrap(), &mut rng);
+    (0..400).for_each(|_| world.pass(STEP_NS));
+    let start = world.clients[0].admitted;
+    let admitted = flood(&mut world, &mut rng) - start;
+    assert!(admitted >= 990, "{admitted}");
+    assert!(world.worst <= 1e-3, "{} tokens too many", world.worst);
 }
 
 /// Steps until `reached`, which must be within some seconds.

@@ -10,40 +10,10 @@ use controlplane::ledger::{Ledger, MemberId, Timing};
 use dataplane::{lease::Saved, limit::Limit};
 use fastrand::Rng;
 
-use crate::replica::Replica;
+use crate::{client::Client, replica::Replica};
 
 /// Virtual time moves in steps of this.
 pub(crate) const STEP_NS: u64 = 2_000_000;
-
-/// A client, and what one bucket would say.
-pub(crate) struct Client {
-    pub(crate) key: u64,
-    pub(crate) limit: Limit,
-    /// What one bucket for all would hold.
-    tokens: f64,
-    at_ns: u64,
-    pub(crate) admitted: u64,
-}
-
-impl Client {
-    pub(crate) fn new(number: u64, capacity: f64, rate_per_sec: f64) -> Self {
-        let key = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { key, limit: Limit::new(capacity, rate_per_sec).unwrap(), tokens: capacity, at_ns: 0, admitted: 0 }
-    }
-
-    /// A request was admitted somewhere: in every window at most capacity + rate x window may be.
-    fn admit(&mut self, now_ns: u64) {
-        let gained = (now_ns - self.at_ns) as f64 / 1e9 * self.limit.rate_per_sec();
-        self.tokens = (self.tokens + gained).min(self.limit.capacity()) - 1.0;
-        self.at_ns = now_ns;
-        self.admitted += 1;
-    }
-
-    /// Tokens admitted beyond what one bucket would have.
-    pub(crate) fn excess(&self) -> f64 {
-        -self.tokens
-    }
-}
 
 /// What is on its way.
 enum Message {
@@ -72,6 +42,8 @@ struct Link {
     cut_until_ns: u64,
     /// When the data plane tries again.
     retry_at_ns: u64,
+    /// Changed limits that are on their way to it: when they arrive, and of which client.
+    limits: Vec<(u64, usize)>,
 }
 
 /// How the network behaves.
@@ -147,7 +119,8 @@ impl World {
     fn enter(&mut self, id: String) -> usize {
         let (incarnation, offset) = (self.rng.u64(1..), self.rng.u64(0..1 << 40));
         let saved = self.disks.get(&id).copied().unwrap_or_default();
-        self.replicas.push(Replica::new(id, incarnation, saved, offset, self.now_ns));
+        let clients = self.clients.iter().map(|client| client.known).collect();
+        self.replicas.push(Replica::new(id, incarnation, saved, clients, offset, self.now_ns));
         self.links.push(Link::default());
         self.replicas.len() - 1
     }
@@ -221,6 +194,31 @@ impl World {
         self.is_settled(index) && self.replicas[index].table.terms().share > 0.3
     }
 
+    /// A client has another limit; data planes hear of it one after another.
+    pub(crate) fn change_limit(&mut self, client: usize, limit: Limit, rng: &mut Rng) {
+        self.clients[client].change(limit, self.now_ns);
+        for link in &mut self.links {
+            link.limits.push((self.now_ns + rng.u64(0..300_000_000), client));
+        }
+    }
+
+    fn deliver_limits(&mut self, index: usize) {
+        if self.is_cut(index) {
+            return;
+        }
+        let (now, clients, known) = (self.now_ns, &self.clients, &mut self.replicas[index].clients);
+        for (_, client) in self.links[index].limits.extract_if(.., |(at, _)| *at <= now) {
+            known[client] = clients[client].known;
+        }
+    }
+
+    fn settle_limits(&mut self) {
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            let all_know = self.replicas.iter().all(|replica| replica.clients[number] == client.known);
+            client.settle(all_know, self.replicas.len(), self.now_ns);
+        }
+    }
+
     /// The stream breaks for both sides.
     pub(crate) fn break_stream(&mut self, index: usize) {
         self.end_from_ledger(index);
@@ -232,7 +230,7 @@ impl World {
         if self.replicas[replica].is_leaving() {
             return false;
         }
-        let admitted = self.replicas[replica].request(client, &self.clients[client], now);
+        let admitted = self.replicas[replica].request(client, now);
         if admitted {
             self.admit(client);
         }
@@ -259,8 +257,10 @@ impl World {
         self.now_ns += ns;
         for index in 0..self.replicas.len() {
             self.deliver(index);
+            self.deliver_limits(index);
             self.tick_replica(index);
         }
+        self.settle_limits();
         self.tick_ledger();
         self.remove_those_that_left();
     }
@@ -447,7 +447,7 @@ impl World {
 
     fn decide(&mut self, index: usize, answered: &[u64]) {
         let mut admitted = Vec::new();
-        self.replicas[index].decide(answered, &self.clients, self.now_ns, |client| admitted.push(client));
+        self.replicas[index].decide(answered, self.now_ns, |client| admitted.push(client));
         admitted.into_iter().for_each(|client| self.admit(client));
     }
 }
