@@ -17,6 +17,10 @@ use crate::http1::{Body, Fault};
 const MIN_ROOM_BYTES: usize = 4 * 1024;
 /// Room for a chunk's size and its line end, in front of the chunk.
 const SIZE_LINE_BYTES: usize = 8;
+/// Where reads into an empty block begin. A multiple of the length of a cache line: some processors (AMD's Zen 3 and 4) copy fifteen
+/// times more slowly to where a page has come 1 to 15 bytes further than the page that is copied, and a socket's bytes
+/// often begin with a page, as blocks do.
+const LEAD_BYTES: usize = 64;
 /// What is left in a block while its owner waits is moved out if it is less than this.
 const MAX_REST_BYTES: usize = BLOCK_BYTES / 4;
 
@@ -128,16 +132,16 @@ impl Held {
                 buffers.give_back(std::mem::replace(&mut self.bytes, buffers.block()));
             }
             self.bytes.clear();
-            self.bytes.resize(SIZE_LINE_BYTES, 0);
+            self.bytes.resize(LEAD_BYTES, 0);
         } else if self.bytes.capacity() - self.bytes.len() < MIN_ROOM_BYTES.min(BLOCK_BYTES.saturating_sub(rest)) {
             let mut block = buffers.block();
-            block.resize(SIZE_LINE_BYTES, 0);
+            block.resize(LEAD_BYTES, 0);
             block.extend_from_slice(&self.bytes[self.raw..]);
             buffers.give_back(std::mem::replace(&mut self.bytes, block));
         } else {
             return;
         }
-        (self.start, self.ready, self.raw) = (SIZE_LINE_BYTES, SIZE_LINE_BYTES, SIZE_LINE_BYTES);
+        (self.start, self.ready, self.raw) = (LEAD_BYTES, LEAD_BYTES, LEAD_BYTES);
     }
 
     /// Gives the buffer back, or if little is left in it, moves that to a small one: its owner is going to wait.
@@ -162,4 +166,4 @@ impl Held {
     }
 }
 
-const _: () = assert!(SIZE_LINE_BYTES + 2 <= BLOCK_MARGIN_BYTES && BLOCK_BYTES <= 0xf_ffff);
+const _: () = assert!(SIZE_LINE_BYTES <= LEAD_BYTES && 2 <= BLOCK_MARGIN_BYTES && BLOCK_BYTES <= 0xf_ffff);
