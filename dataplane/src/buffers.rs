@@ -12,6 +12,8 @@ pub(crate) use held::Held;
 
 /// What one read takes at most, bytes.
 pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
+/// What is read for a head that a large body is expected behind: the body is better not read.
+pub(crate) const HEAD_READ_BYTES: usize = 8 * 1024;
 /// Room in a block beyond a read, for what frames it as a chunk.
 const BLOCK_MARGIN_BYTES: usize = 16;
 /// Room in a sheet: most heads fit.

@@ -21,6 +21,7 @@ pub mod limiter;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
+mod pipes;
 pub mod pool;
 mod proxy;
 pub mod proxy_protocol;

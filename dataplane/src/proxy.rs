@@ -22,7 +22,7 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc};
 pub(crate) use caller::{Caller, CallerGone};
 pub(crate) use choose::review;
 pub(crate) use completion::Completion;
-pub(crate) use exchange::{BodyError, Exchange};
+pub(crate) use exchange::{BodyError, Exchange, LARGE_BYTES};
 pub use options::ProxyOptions;
 pub(crate) use retry::RetryBudget;
 

@@ -75,6 +75,7 @@ pub async fn serve(
     let (threads, inboxes) = Threads::new(listeners.len());
     let budget = Arc::new(RetryBudget::default());
     let admission = Admission::new(options.caps, listeners.len(), shared.clone());
+    let pipes = descriptors::pipes_per_thread(listeners.len());
     let mut ended = Vec::new();
     for (index, (listener, inbox)) in listeners.into_iter().zip(inboxes).enumerate() {
         let worker = WorkerOptions {
@@ -84,6 +85,7 @@ pub async fn serve(
             threads: threads.clone(),
             admission: admission.clone(),
             serve: options.clone(),
+            pipes,
             // Each thread asks its own for every answer.
             shutdown: shutdown.child_token(),
         };

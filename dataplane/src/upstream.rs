@@ -12,7 +12,10 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
 pub(crate) use connect::{ConnectError, connect};
 #[cfg(feature = "fuzzing")]
@@ -22,8 +25,9 @@ pub(crate) use idle::IdlePool;
 pub(crate) use stream::BackendStream;
 
 use crate::{
-    buffers::{BLOCK_BYTES, Buffers, Held},
+    buffers::{BLOCK_BYTES, Buffers, HEAD_READ_BYTES, Held},
     http1::{Field, Fields, Garbage, ResponseHead, scan_response},
+    pipes::Pipe,
 };
 
 /// An open HTTP/1.1 connection to a backend, with at most one request on it at a time.
@@ -33,6 +37,8 @@ pub(crate) struct Upstream {
     pub(crate) held: Held,
     /// What is held at most of an answer.
     pub(crate) most_held: usize,
+    /// The last answer had a body that is better not read, and the next may have one.
+    pub(crate) expects_large: bool,
     /// Bytes of an incomplete head that were looked at.
     seen: usize,
     /// Of the last head.
@@ -56,12 +62,25 @@ pub(crate) enum NoHead {
 impl Upstream {
     /// A fresh connection.
     pub(crate) fn new(stream: BackendStream) -> Self {
-        Self { stream, held: Held::default(), most_held: BLOCK_BYTES, seen: 0, places: Vec::new() }
+        Self {
+            stream,
+            held: Held::default(),
+            most_held: BLOCK_BYTES,
+            expects_large: false,
+            seen: 0,
+            places: Vec::new(),
+        }
     }
 
     /// Writes what it can of two parts, one after the other.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, first: &[u8], second: &[u8]) -> Poll<io::Result<usize>> {
         poll_write_both(&mut self.stream, cx, first, second)
+    }
+
+    /// Writes what can be written of a pipe, to a [plain](Self::plain) socket. The number of bytes.
+    pub(crate) fn poll_empty(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.plain() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        pipe.poll_empty(cx, socket)
     }
 
     /// Sends what was written and is still here.
@@ -83,8 +102,12 @@ impl Upstream {
                 self.seen = 0;
                 return Poll::Ready(Ok(head));
             }
-            // A head may be longer than what is held of a body.
-            let most = if self.held.is_empty() { self.most_held } else { BLOCK_BYTES };
+            let most = match self.held.is_empty() {
+                true if self.expects_large => HEAD_READ_BYTES,
+                true => self.most_held,
+                // A head may be longer than what is held of a body.
+                false => BLOCK_BYTES,
+            };
             if ready!(self.held.poll_fill(cx, &mut self.stream, buffers, most))? == 0 {
                 return Poll::Ready(Err(NoHead::Closed));
             }
@@ -99,6 +122,11 @@ impl Upstream {
     /// Reads more; 0: the backend has closed its side.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<io::Result<usize>> {
         self.held.poll_fill(cx, &mut self.stream, buffers, self.most_held)
+    }
+
+    /// The backend's socket, where its bytes are those of HTTP/1.1.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        self.stream.plain()
     }
 
     /// Whether the backend sends trailers that it has not announced: in HTTP/2 nobody does.

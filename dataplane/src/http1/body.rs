@@ -102,11 +102,7 @@ impl Body {
             Place::Over => Ok(Taken::default()),
             Place::Length(left) => {
                 let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                *left -= length as u64;
-                self.data_bytes += length as u64;
-                if *left == 0 {
-                    self.place = Place::Over;
-                }
+                self.pass(length as u64);
                 Ok(Taken { consumed: length, ready: length })
             }
             Place::Chunked(chunked) => {
@@ -121,6 +117,17 @@ impl Body {
             Place::UntilClose => {
                 self.data_bytes += bytes.len() as u64;
                 Ok(Taken { consumed: bytes.len(), ready: bytes.len() })
+            }
+        }
+    }
+
+    /// So much of a body whose length is known, and no more than is left, goes on without being shown.
+    pub fn pass(&mut self, length: u64) {
+        if let Place::Length(left) = &mut self.place {
+            *left -= length;
+            self.data_bytes += length;
+            if *left == 0 {
+                self.place = Place::Over;
             }
         }
     }

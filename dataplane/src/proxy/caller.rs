@@ -2,7 +2,10 @@
 
 use std::task::{Context, Poll};
 
-use crate::http1::{Fault, Fields, Form};
+use crate::{
+    http1::{Fault, Fields, Form},
+    pipes::Pipe,
+};
 
 /// Why nothing more comes from a caller, or goes to him.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +26,14 @@ pub(crate) trait Caller {
     /// Gives back memory before a time of waiting.
     fn settle(&mut self);
 
-    /// Makes more of the body ready. Nothing may be ready before. An error: the rest will not come.
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>>;
+    /// Makes more of the body ready. Nothing may be ready or in a pipe before. An error: the rest will not come.
+    /// `to_socket`: it may be in a pipe.
+    fn poll_more(&mut self, cx: &mut Context<'_>, to_socket: bool) -> Poll<Result<(), CallerGone>>;
+
+    /// What of the body is to be sent after what is ready, in a pipe.
+    fn piped(&mut self) -> Option<&mut Pipe> {
+        None
+    }
 
     /// What is wrong with the body, if that is why the rest will not come.
     fn fault(&self) -> Option<Fault>;
@@ -46,6 +55,11 @@ pub(crate) trait Caller {
 
     /// How much of an answer waits for him at most, bytes.
     fn part_bytes(&self) -> usize;
+
+    /// Whether what he is sent may come out of a pipe.
+    fn takes_pipe(&self) -> bool {
+        false
+    }
 
     /// Whether an answer with this head is one to what he asked for.
     fn understands(&self, _status: u16, _fields: Fields<'_>) -> bool {

@@ -13,11 +13,15 @@ use super::{
 };
 use crate::{
     http1::{ANY_TRAILER, Body, Fault, Form, ResponseHead},
+    pipes::{Pipe, WORTH_BYTES},
     pool::InFlight,
     server::{Deadline, Worker},
     traffic::Failure,
     upstream::{BackendStream, Upstream},
 };
+
+/// After a body so large the next is expected to be large too, and not read with its head.
+pub(crate) const LARGE_BYTES: u64 = 64 * 1024;
 
 /// What a backend is still to be sent, and what it still sends. Boxed: it is handed on a lot.
 pub(crate) struct Exchange {
@@ -25,6 +29,10 @@ pub(crate) struct Exchange {
     upstream: Upstream,
     outgoing: Outgoing,
     body: Body,
+    /// Behind what is ready.
+    piped: Option<Pipe>,
+    /// Both sockets can be joined by a pipe.
+    takes_pipe: bool,
     /// The backend keeps the connection.
     persists: bool,
     backend_id: u64,
@@ -80,8 +88,22 @@ impl Exchange {
         }
         upstream.held.consume(head.length);
         outgoing.settle(&worker.buffers);
+        let takes_pipe = caller.takes_pipe() && upstream.plain().is_some();
+        upstream.expects_large = takes_pipe && body.left().is_some_and(|left| left >= LARGE_BYTES);
         let persists = head.options.persists(head.is_http_10);
-        Box::new(Self { worker, upstream, outgoing, body, persists, backend_id, in_flight, part_due })
+        let piped = None;
+        Box::new(Self {
+            worker,
+            upstream,
+            outgoing,
+            body,
+            piped,
+            takes_pipe,
+            persists,
+            backend_id,
+            in_flight,
+            part_due,
+        })
     }
 
     /// What can be passed on now.
@@ -94,6 +116,17 @@ impl Exchange {
         self.upstream.held.advance(length);
     }
 
+    /// What is to be passed on behind that, in a pipe.
+    pub(crate) fn piped(&mut self) -> Option<&mut Pipe> {
+        self.piped.take_if(|pipe| pipe.is_empty());
+        self.piped.as_mut()
+    }
+
+    /// Whether there is something in a pipe.
+    pub(crate) fn is_piped(&self) -> bool {
+        self.piped.as_ref().is_some_and(|pipe| !pipe.is_empty())
+    }
+
     /// Gives back memory before a time of waiting.
     pub(crate) fn settle(&mut self) {
         self.upstream.held.settle(&self.worker.buffers);
@@ -101,7 +134,7 @@ impl Exchange {
 
     /// Whether all of the body was passed on.
     pub(crate) fn is_over(&self) -> bool {
-        self.body.is_over() && self.ready().is_empty()
+        self.body.is_over() && self.ready().is_empty() && !self.is_piped()
     }
 
     /// The body, as far as it is known.
@@ -132,10 +165,10 @@ impl Exchange {
     fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         loop {
             self.decode()?;
-            if !self.ready().is_empty() || self.body.is_over() {
+            if !self.ready().is_empty() || self.is_piped() || self.body.is_over() {
                 return Poll::Ready(Ok(()));
             }
-            match self.upstream.poll_fill(cx, &self.worker.buffers) {
+            match self.poll_more(cx) {
                 Poll::Ready(Ok(0)) if self.body.is_until_close() => self.close(),
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.cut_off(BodyError::Closed))),
                 Poll::Ready(Ok(_)) => self.part_due.clear(),
@@ -145,6 +178,36 @@ impl Exchange {
                     return Poll::Ready(Err(self.cut_off(BodyError::Idle)));
                 }
             }
+        }
+    }
+
+    /// More of the body, read or in a pipe; 0: the backend has closed its side.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match ready!(self.poll_pipe(cx))? {
+            Some(length) => Poll::Ready(Ok(length)),
+            None => self.upstream.poll_fill(cx, &self.worker.buffers),
+        }
+    }
+
+    /// Fills a pipe. `None`: what comes next is to be read. What was read before must be decoded.
+    fn poll_pipe(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<usize>>> {
+        let worth = self.body.left().filter(|left| self.takes_pipe && *left >= WORTH_BYTES);
+        let (Some(left), Some(socket)) = (worth, self.upstream.plain()) else { return Poll::Ready(Ok(None)) };
+        self.piped = ready!(self.worker.pipes.poll_fill(cx, socket, left))?;
+        let length = self.piped.as_ref().map(Pipe::len);
+        self.body.pass(length.unwrap_or_default() as u64);
+        Poll::Ready(Ok(length))
+    }
+
+    /// What is in the socket behind what is ready goes into a pipe, if that is its way, to be sent together.
+    ///
+    /// # Errors
+    /// The body breaks off.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        match self.poll_pipe(cx) {
+            Poll::Ready(Ok(Some(0))) => Err(self.cut_off(BodyError::Closed)),
+            Poll::Ready(Err(error)) => Err(self.cut_off(error.into())),
+            Poll::Ready(Ok(_)) | Poll::Pending => Ok(()),
         }
     }
 

@@ -1,8 +1,9 @@
 //! A request on its way to a backend: its head, kept until it is answered, and the body behind it, streamed.
 
 use std::{
+    io,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -164,34 +165,26 @@ impl Outgoing {
     ) -> Result<(), CallerGone> {
         self.waits_for_caller = false;
         while self.state == State::Sending {
-            let head = &self.head[self.sent..];
-            let body = self.body(caller);
-            if head.is_empty() && body.is_empty() {
-                match self.poll_body(cx, caller) {
-                    Poll::Ready(more) => more?,
-                    Poll::Pending => {
-                        self.waits_for_caller = self.held.is_none();
-                        // What was written must not wait for what was not.
-                        let _ = upstream.poll_flush(cx);
+            if self.has_part(caller) {
+                match self.poll_part(cx, caller, upstream) {
+                    Poll::Ready(Ok(0)) => {}
+                    Poll::Ready(Ok(_)) if !due.is_set() => {}
+                    Poll::Ready(Ok(_)) => due.set(patience),
+                    Poll::Ready(Err(_)) => {
+                        self.state = State::Refused;
                         return Ok(());
                     }
+                    Poll::Pending => return Ok(()),
                 }
                 continue;
             }
-            let length = match upstream.poll_write(cx, head, body) {
-                Poll::Ready(Ok(length)) => length,
-                Poll::Ready(Err(_)) => {
-                    self.state = State::Refused;
+            match self.poll_body(cx, caller, upstream.plain().is_some()) {
+                Poll::Ready(more) => more?,
+                Poll::Pending => {
+                    self.waits_for_caller = self.held.is_none();
+                    // What was written must not wait for what was not.
+                    let _ = upstream.poll_flush(cx);
                     return Ok(());
-                }
-                Poll::Pending => return Ok(()),
-            };
-            let of_head = length.min(head.len());
-            self.sent += of_head;
-            if length > of_head {
-                self.advance(caller, length - of_head);
-                if due.is_set() {
-                    due.set(patience);
                 }
             }
         }
@@ -201,8 +194,38 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Whether there is something to be sent.
+    fn has_part(&self, caller: &mut impl Caller) -> bool {
+        self.sent < self.head.len() || !self.body(caller).is_empty() || caller.piped().is_some()
+    }
+
+    /// Sends some of it. The number of bytes of the body.
+    fn poll_part(
+        &mut self,
+        cx: &mut Context<'_>,
+        caller: &mut impl Caller,
+        upstream: &mut Upstream,
+    ) -> Poll<io::Result<usize>> {
+        let (head, body) = (&self.head[self.sent..], self.body(caller));
+        if head.is_empty() && body.is_empty() {
+            return caller.piped().map_or(Poll::Ready(Ok(0)), |pipe| upstream.poll_empty(cx, pipe));
+        }
+        let length = ready!(upstream.poll_write(cx, head, body))?;
+        let of_head = length.min(head.len());
+        self.sent += of_head;
+        if length > of_head {
+            self.advance(caller, length - of_head);
+        }
+        Poll::Ready(Ok(length - of_head))
+    }
+
     /// More of the body, once it may be sent.
-    fn poll_body(&mut self, cx: &mut Context<'_>, caller: &mut impl Caller) -> Poll<Result<(), CallerGone>> {
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        caller: &mut impl Caller,
+        to_socket: bool,
+    ) -> Poll<Result<(), CallerGone>> {
         if caller.is_over() {
             self.state = State::Flushing;
             return Poll::Ready(Ok(()));
@@ -211,11 +234,11 @@ impl Outgoing {
             if !held.is_set() {
                 held.set(HUNDRED_PATIENCE);
             }
-            std::task::ready!(held.poll_passed(cx));
+            ready!(held.poll_passed(cx));
             self.release(caller);
             return Poll::Ready(Ok(()));
         }
-        caller.poll_more(cx)
+        caller.poll_more(cx, to_socket)
     }
 
     /// It will not be sent again: gives up the memory of its head, if that was sent.

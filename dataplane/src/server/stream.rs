@@ -62,6 +62,14 @@ impl Stream {
         matches!(self.transport, Transport::Tls(_))
     }
 
+    /// The socket, where its bytes are those of the connection, and none are to be read again.
+    pub(super) fn plain(&self) -> Option<&TcpStream> {
+        match &self.transport {
+            Transport::Plain(stream) if self.early.is_empty() => Some(stream),
+            _ => None,
+        }
+    }
+
     /// The connection will end with a reset, and nothing that was not sent by then is sent.
     pub(super) fn reset_when_closed(&self) {
         let socket = match &self.transport {

@@ -29,6 +29,7 @@ use crate::{
     buffers::Buffers,
     clock::{self, Nanos},
     http1::{Head, HttpDate},
+    pipes::Pipes,
     pool::Scheme,
     proxy::{self, ProxyOptions, RetryBudget},
     shared::Shared,
@@ -52,6 +53,8 @@ pub(super) struct WorkerOptions {
     pub(super) threads: Arc<Threads>,
     pub(super) admission: Arc<Admission>,
     pub(super) serve: ServeOptions,
+    /// Most pipes.
+    pub(super) pipes: usize,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -82,6 +85,8 @@ pub(crate) struct Worker {
     pub(crate) timers: Arc<Timers>,
     /// Memory to read into and write from.
     pub(crate) buffers: Buffers,
+    /// What bodies pass through without being read.
+    pub(crate) pipes: Rc<Pipes>,
     #[allow(clippy::vec_box, reason = "they are moved in and out as they are")]
     heads: RefCell<Vec<Box<Head>>>,
     date: Cell<HttpDate>,
@@ -123,7 +128,7 @@ impl WorkerOptions {
 
 impl Worker {
     fn new(options: WorkerOptions) -> Self {
-        let WorkerOptions { index, shared, budget, threads, admission, serve, shutdown } = options;
+        let WorkerOptions { index, shared, budget, threads, admission, serve, pipes, shutdown } = options;
         let idle = RefCell::new(IdlePool::new(serve.proxy.upstream_idle_max));
         Self {
             index,
@@ -138,6 +143,7 @@ impl Worker {
             unannounced: Complaints::default(),
             timers: Timers::new(),
             buffers: Buffers::default(),
+            pipes: Pipes::new(pipes),
             heads: RefCell::default(),
             date: Cell::new(HttpDate::now()),
             noticed: Cell::new(false),

@@ -30,6 +30,16 @@ pub(crate) enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl BackendStream {
+    /// The socket, where its bytes are those of HTTP/1.1.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Direct(Transport::Plain(socket)) => Some(socket),
+            Self::Direct(Transport::Tls(_)) | Self::Translated(_) => None,
+        }
+    }
+}
+
 impl Transport {
     /// Whether the backend has chosen HTTP/2 in the handshake.
     pub(crate) fn chose_http2(&self) -> bool {

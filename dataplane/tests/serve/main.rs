@@ -14,6 +14,7 @@ mod hostile;
 mod http2;
 mod interim;
 mod keep_alive;
+mod large_bodies;
 mod options;
 mod outliers;
 mod proxy_protocol;

@@ -13,9 +13,10 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use crate::{
-    buffers::{BLOCK_BYTES, Held},
+    buffers::{BLOCK_BYTES, HEAD_READ_BYTES, Held},
     http1::{Body, Fault, Form, Head, Name},
-    proxy::{Caller, CallerGone},
+    pipes::{self, Pipe, WORTH_BYTES},
+    proxy::{Caller, CallerGone, LARGE_BYTES},
     server::{Deadline, Worker, stream::Stream},
     upstream::poll_write_both,
 };
@@ -34,6 +35,8 @@ pub(super) struct Client {
     seen: usize,
     /// Of the request that is being answered.
     pub(super) body: Body,
+    /// Of the body, behind what is ready.
+    pub(super) piped: Option<Pipe>,
     about: About,
     /// The first bytes may be those of HTTP/2.
     may_be_http2: bool,
@@ -55,6 +58,8 @@ struct About {
     is_known: bool,
     is_http_10: bool,
     takes_trailers: bool,
+    /// Its body is better not read, and that of the next request may be so too.
+    is_large: bool,
     /// It waits for 100 before it sends the body.
     awaits_hundred: bool,
 }
@@ -81,6 +86,7 @@ impl Client {
             held: Held::default(),
             seen: 0,
             body: Body::default(),
+            piped: None,
             about: About::default(),
             may_be_http2,
             is_https,
@@ -115,7 +121,8 @@ impl Client {
                 return Poll::Ready(Next::End);
             }
             let has_begun = !self.held.is_empty();
-            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
+            let most = if self.about.is_large && !has_begun { HEAD_READ_BYTES } else { BLOCK_BYTES };
+            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, most) {
                 Poll::Ready(Ok(1..)) if has_begun => {}
                 // The time for a head begins with its first byte.
                 Poll::Ready(Ok(1..)) => self.reading.clear(),
@@ -163,6 +170,7 @@ impl Client {
         self.about = About {
             is_known: true,
             is_http_10: facts.is_http_10,
+            is_large: self.body.left().is_some_and(|left| left >= LARGE_BYTES) && self.stream.plain().is_some(),
             takes_trailers: te.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers")),
             awaits_hundred: facts.expects && !facts.is_http_10 && !self.body.is_over(),
         };
@@ -202,6 +210,25 @@ impl Client {
     /// Writes what can be written of two parts, one after the other.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, first: &[u8], second: &[u8]) -> Poll<io::Result<usize>> {
         let written = poll_write_both(&mut self.stream, cx, first, second);
+        self.poll_patience_for_writing(cx, written)
+    }
+
+    /// The same, where bytes in a pipe follow at once.
+    pub(super) fn poll_write_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &[u8],
+        second: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.stream.plain() else { return self.poll_write(cx, first, second) };
+        let written = pipes::poll_write_ahead(cx, socket, first, second);
+        self.poll_patience_for_writing(cx, written)
+    }
+
+    /// Writes what can be written of a pipe. Only for who [takes](Caller::takes_pipe) it.
+    pub(super) fn poll_empty(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.stream.plain() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        let written = pipe.poll_empty(cx, socket);
         self.poll_patience_for_writing(cx, written)
     }
 
@@ -262,15 +289,15 @@ impl Client {
     }
 
     /// Reads more of the body, within the time that is allowed between two parts.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
+    fn poll_body(&mut self, cx: &mut Context<'_>, to_socket: bool) -> Poll<Result<(), CallerGone>> {
         loop {
             if self.fault.is_some() || self.ended_early() {
                 return Poll::Ready(Err(CallerGone));
             }
-            if !self.held.ready().is_empty() || self.body.is_over() {
+            if !self.held.ready().is_empty() || self.piped.is_some() || self.body.is_over() {
                 return Poll::Ready(Ok(()));
             }
-            match self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES) {
+            match self.poll_part(cx, to_socket) {
                 Poll::Ready(Ok(1..)) => {
                     self.reading.clear();
                     self.about.awaits_hundred = false;
@@ -283,6 +310,21 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// More of the body, read or in a pipe; 0: the client has closed its side.
+    fn poll_part(&mut self, cx: &mut Context<'_>, to_socket: bool) -> Poll<io::Result<usize>> {
+        let worth = self.body.left().filter(|left| to_socket && *left >= WORTH_BYTES);
+        if let (Some(left), Some(socket)) = (worth, self.stream.plain()) {
+            self.held.settle(&self.worker.buffers);
+            if let Some(pipe) = ready!(self.worker.pipes.poll_fill(cx, socket, left))? {
+                let length = pipe.len();
+                self.body.pass(length as u64);
+                self.piped = (length > 0).then_some(pipe);
+                return Poll::Ready(Ok(length));
+            }
+        }
+        self.held.poll_fill(cx, &mut self.stream, &self.worker.buffers, BLOCK_BYTES)
     }
 
     pub(super) fn poll_patience(&self, cx: &mut Context<'_>, patience: Duration) -> Poll<()> {
@@ -317,15 +359,24 @@ impl Caller for Client {
     }
 
     fn is_over(&self) -> bool {
-        self.body.is_over() && self.held.ready().is_empty()
+        self.body.is_over() && self.held.ready().is_empty() && self.piped.is_none()
     }
 
     fn settle(&mut self) {
         self.held.settle(&self.worker.buffers);
     }
 
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
-        self.poll_body(cx)
+    fn poll_more(&mut self, cx: &mut Context<'_>, to_socket: bool) -> Poll<Result<(), CallerGone>> {
+        self.poll_body(cx, to_socket)
+    }
+
+    fn piped(&mut self) -> Option<&mut Pipe> {
+        self.piped.take_if(|pipe| pipe.is_empty());
+        self.piped.as_mut()
+    }
+
+    fn takes_pipe(&self) -> bool {
+        self.stream.plain().is_some()
     }
 
     fn fault(&self) -> Option<Fault> {

@@ -26,6 +26,7 @@ impl Client {
 
     /// Throws away the rest of the body, within bounds. Whether it ended, so that the next request follows.
     pub(super) async fn drain(&mut self) -> bool {
+        self.piped = None;
         if self.body.is_over() {
             self.held.advance(self.held.ready().len());
             return true;

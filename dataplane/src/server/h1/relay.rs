@@ -44,7 +44,7 @@ impl<'a> Relay<'a> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         ready!(self.client.poll_write_told(cx))?;
         if !self.has_begun {
-            self.begin();
+            self.begin(cx);
         }
         loop {
             ready!(self.poll_write(cx))?;
@@ -65,7 +65,7 @@ impl<'a> Relay<'a> {
     }
 
     /// What is here of the body leaves with the head.
-    fn begin(&mut self) {
+    fn begin(&mut self, cx: &mut Context<'_>) {
         self.has_begun = true;
         self.broken = self.exchange.decode().err();
         let length = self.exchange.ready().len();
@@ -73,17 +73,33 @@ impl<'a> Relay<'a> {
             self.out.extend_from_slice(self.exchange.ready());
             self.exchange.advance(length);
         }
+        if self.broken.is_none() {
+            self.broken = self.exchange.poll_ahead(cx).err();
+        }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.out.len() || !self.exchange.ready().is_empty() {
             let head = &self.out[self.written..];
-            let length = ready!(self.client.poll_write(cx, head, self.exchange.ready()))?;
+            let length = match self.exchange.is_piped() {
+                true => ready!(self.client.poll_write_ahead(cx, head, self.exchange.ready()))?,
+                false => ready!(self.client.poll_write(cx, head, self.exchange.ready()))?,
+            };
             let of_head = length.min(head.len());
             self.written += of_head;
             if length > of_head {
                 self.exchange.advance(length - of_head);
             }
+        }
+        self.poll_empty(cx)
+    }
+
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.exchange.is_piped() {
+            self.exchange.settle();
+        }
+        while let Some(pipe) = self.exchange.piped() {
+            ready!(self.client.poll_empty(cx, pipe))?;
         }
         Poll::Ready(Ok(()))
     }

@@ -128,7 +128,7 @@ impl Caller for Http2Caller {
 
     fn settle(&mut self) {}
 
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallerGone>> {
+    fn poll_more(&mut self, cx: &mut Context<'_>, _to_socket: bool) -> Poll<Result<(), CallerGone>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else { return self.poll_patience(cx) };
         let frame = frame.transpose().map_err(|_| CallerGone)?;
         self.due.iter().for_each(|due| due.clear());
