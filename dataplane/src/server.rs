@@ -11,6 +11,7 @@ mod bind;
 mod complaints;
 mod connection;
 mod descriptors;
+mod gather;
 mod h1;
 mod h2;
 mod stream;

@@ -142,6 +142,11 @@ impl Exchange {
         &self.body
     }
 
+    /// Whether the rest of the body was read, as far as is known.
+    pub(crate) fn is_all_here(&self) -> bool {
+        self.body.left().is_some_and(|left| left <= self.upstream.held.raw().len() as u64)
+    }
+
     /// Sends what can be sent now of the request.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
+use rustls::ProtocolVersion;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
     Worker,
     announce::AnnounceError,
     balance_threads::Place,
+    gather::Gather,
     h1, h2,
     stream::{Stream, Transport},
     tls,
@@ -100,8 +102,14 @@ async fn negotiate(worker: &Worker, stream: TcpStream, peer: SocketAddr, place: 
         let stream = Stream::new(Transport::Plain(stream), place);
         return Some(Opened { stream, peer, scheme: "http", protocol: Protocol::Either });
     };
-    match acceptor.accept(stream).await {
-        Ok(stream) => {
+    match acceptor.accept(Gather::new(stream)).await {
+        Ok(mut stream) => {
+            let (socket, session) = stream.get_mut();
+            // In TLS 1.3 it is only a ticket that waits now, for the client's next connection.
+            match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => socket.end_with_write(),
+                _ => socket.end(),
+            }
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
             let stream = Stream::new(Transport::Tls(Box::new(stream)), place);

@@ -125,6 +125,9 @@ impl Connection {
                     out.extend_from_slice(text.as_bytes());
                     completion.sent(text.len() as u64);
                 }
+                if !keeps {
+                    self.client.stream.await_goodbye();
+                }
                 self.client.write_all(&out).await?;
                 After::Close
             }
@@ -140,6 +143,9 @@ impl Connection {
                     out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
                 }
                 end_head(&mut out, keeps, turn.is_http_10());
+                if !keeps && exchange.is_all_here() {
+                    self.client.stream.await_goodbye();
+                }
                 let relayed = poll_relay(&mut self.client, &mut exchange, &mut out).await;
                 completion.sent(exchange.body().data_bytes());
                 match relayed {

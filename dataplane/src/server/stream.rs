@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::balance_threads::Place;
+use super::{balance_threads::Place, gather::Gather};
 
 /// Bytes of a client, and what its connection takes up for as long as they may flow, tunnels included.
 pub(super) struct Stream {
@@ -27,7 +27,7 @@ pub(super) struct Stream {
 /// What carries the bytes.
 pub(super) enum Transport {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Gather>>),
 }
 
 /// Calls the same method on whichever it is.
@@ -57,9 +57,21 @@ impl Stream {
 }
 
 impl Stream {
-    /// Whether the end is said before the connection is closed: then a close that is not said is no end.
-    pub(super) fn says_goodbye(&self) -> bool {
-        matches!(self.transport, Transport::Tls(_))
+    /// What is written now is the last, and all of it is here: it leaves when the end is said, and not before.
+    pub(super) fn await_goodbye(&mut self) {
+        if let Transport::Tls(stream) = &mut self.transport {
+            stream.get_mut().0.begin();
+        }
+    }
+
+    /// Says the end, if there is a way to; all that was written has left then. What follows must be the close.
+    pub(super) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Transport::Tls(stream) = &mut self.transport else { return Poll::Ready(Ok(())) };
+        let (socket, session) = stream.get_mut();
+        // Once, however often it is called.
+        session.send_close_notify();
+        socket.end();
+        Pin::new(stream).poll_flush(cx)
     }
 
     /// The socket, where its bytes are those of the connection, and none are to be read again.
@@ -74,7 +86,7 @@ impl Stream {
     pub(super) fn reset_when_closed(&self) {
         let socket = match &self.transport {
             Transport::Plain(stream) => stream,
-            Transport::Tls(stream) => stream.get_ref().0,
+            Transport::Tls(stream) => stream.get_ref().0.socket(),
         };
         // Where it fails the client sees an orderly end, as it would have without this.
         let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));

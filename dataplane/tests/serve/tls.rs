@@ -13,7 +13,7 @@ use dataplane::server::{
 use http::Request;
 use http_body_util::Full;
 use rustls::{
-    CipherSuite, ClientConfig, HandshakeKind, RootCertStore,
+    CipherSuite, ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
@@ -54,10 +54,14 @@ async fn connect_over(
 
 /// A client without a session, that trusts what is in `trusted` now.
 fn client(trusted: &CertificateFiles, alpn: &[u8]) -> TlsConnector {
+    client_of(rustls::DEFAULT_VERSIONS, trusted, alpn)
+}
+
+fn client_of(versions: &[&'static SupportedProtocolVersion], trusted: &CertificateFiles, alpn: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&trusted.certificate).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     TlsConnector::from(Arc::new(config))
@@ -181,9 +185,34 @@ async fn bodies_pass_whole_both_ways_and_the_end_is_said() {
         stream.read_exact(&mut echoed).await.unwrap();
         assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n") && echoed == body.as_bytes()[..length], "{length}");
     }
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await.unwrap();
-    // An end that is not said would be an error here.
-    assert!(String::from_utf8(rest(&mut stream).await).unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+    for length in [0, 15_000, 40_000, body.len()] {
+        let mut stream = connect(&plane, "a.test", &files, b"http/1.1").await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), &body.as_bytes()[..length]].concat()).await.unwrap();
+        // An end that is not said would be an error here.
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(&body.as_bytes()[..length]), "{length}");
+    }
+}
+
+/// TLS 1.2 ends its handshake with the server's word, and a handshake that fails with the reason.
+#[tokio::test]
+async fn what_a_client_waits_for_in_a_handshake_is_not_held_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = make(directory.path(), "a.test");
+    let tls = Some(Certificates::load(vec![files.clone()]).unwrap());
+    let (address, _) = backend::start(backend::ok);
+    let plane = Plane::start_with(&[address], None, ServeOptions { tls, ..ServeOptions::default() });
+    let old = client_of(&[&rustls::version::TLS12], &files, b"http/1.1");
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let stream = TcpStream::connect(plane.address).await.unwrap();
+        let mut stream = old.connect("a.test".try_into().unwrap(), stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind));
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert!(String::from_utf8(rest(&mut stream).await).unwrap().starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    let refused = connect(&plane, "a.test", &files, b"spdy/3").await.unwrap_err();
+    assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
 }
 
 async fn rest(stream: &mut TlsStream<TcpStream>) -> Vec<u8> {

@@ -64,15 +64,19 @@ impl Client {
     pub(super) async fn close(mut self) -> io::Result<()> {
         let has_read_all = self.body.is_over() && self.held.is_empty() && self.fault.is_none();
         let leaves_unread = !(self.ended || has_read_all);
-        if leaves_unread || self.stream.says_goodbye() {
-            poll_fn(|cx| self.poll_shutdown(cx)).await?;
+        if !leaves_unread {
+            return poll_fn(|cx| self.poll_goodbye(cx)).await;
         }
-        if leaves_unread {
-            self.reading.clear();
-            let mut lingered = 0;
-            poll_fn(|cx| self.poll_linger(cx, &mut lingered)).await;
-        }
+        poll_fn(|cx| self.poll_shutdown(cx)).await?;
+        self.reading.clear();
+        let mut lingered = 0;
+        poll_fn(|cx| self.poll_linger(cx, &mut lingered)).await;
         Ok(())
+    }
+
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let said = self.stream.poll_goodbye(cx);
+        self.poll_patience_for_writing(cx, said)
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
