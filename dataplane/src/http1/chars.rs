@@ -36,23 +36,56 @@ static HOST: [bool; 256] = table(b"-._~!$&'()*+,;=", true);
 
 /// How many bytes of a token these begin with.
 pub(super) fn token_length(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !TOKEN[usize::from(*byte)]).unwrap_or(bytes.len())
+    length(bytes, |word| !letters_and_hyphens(word) & HIGH, &TOKEN)
+}
+
+/// How many bytes of a field's value, with white space around it, these begin with.
+pub(super) fn value_length(bytes: &[u8]) -> usize {
+    // A tab is allowed, and found by the table: it is rare.
+    length(bytes, controls, &VALUE)
 }
 
 /// Whether it may be a field's value.
 pub(super) fn is_value(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    // A tab is allowed, and found by the table: it is rare.
-    words.iter().all(|word| !has_control(u64::from_ne_bytes(*word)) || all(&VALUE, word)) && all(&VALUE, rest)
+    value_length(bytes) == bytes.len()
 }
 
-/// Whether one of eight bytes is below 0x20, or 0x7f. "Bit Twiddling Hacks" (Sean Eron Anderson), `hasless`.
-fn has_control(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = ONES << 7;
+/// How many bytes of an authority's name these begin with.
+pub(super) fn host_length(bytes: &[u8]) -> usize {
+    prefix(&HOST, bytes)
+}
+
+/// How many of these bytes are allowed, before the first that is not. `suspects` marks the high bits of bytes of a word,
+/// little endian; where it marks none, all eight are allowed, and so are those before the first mark.
+fn length(bytes: &[u8], suspects: impl Fn(u64) -> u64, allowed: &[bool; 256]) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let marked = words.iter().position(|word| suspects(u64::from_le_bytes(*word)) != 0);
+    let at = match marked {
+        Some(index) => index * 8 + (suspects(u64::from_le_bytes(words[index])).trailing_zeros() / 8) as usize,
+        None => bytes.len() - rest.len(),
+    };
+    at + prefix(allowed, &bytes[at..])
+}
+
+const ONES: u64 = u64::MAX / 0xff;
+const HIGH: u64 = ONES << 7;
+
+/// Marks the letters of ASCII and hyphens among eight bytes.
+fn letters_and_hyphens(word: u64) -> u64 {
+    // Without the high bits sums stay in their bytes.
+    let low = word & !HIGH;
+    let lower = low | (ONES * 0x20);
+    let letters = (lower + ONES * (0x80 - b'a' as u64)) & !(lower + ONES * (0x7f - b'z' as u64));
+    let hyphens = !((low ^ (ONES * b'-' as u64)) + ONES * 0x7f);
+    (letters | hyphens) & !word & HIGH
+}
+
+/// Marks bytes below 0x20, and 0x7f; above the first that is one, perhaps others too. "Bit Twiddling Hacks" (Sean Eron
+/// Anderson), `hasless`.
+fn controls(word: u64) -> u64 {
     let delete = word ^ (ONES * 0x7f);
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
-    (below(word, 0x20) | below(delete, 1)) != 0
+    below(word, 0x20) | below(delete, 1)
 }
 
 /// Whether it may be a path and query.
@@ -69,20 +102,39 @@ fn all(allowed: &[bool; 256], bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| allowed[usize::from(*byte)])
 }
 
+fn prefix(allowed: &[bool; 256], bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !allowed[usize::from(*byte)]).unwrap_or(bytes.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_byte_at_every_place_of_a_value_is_judged_as_the_table_says() {
+    /// A byte at every place between others.
+    fn everywhere(mut judge: impl FnMut(u8, usize, u8, &[u8])) {
         for byte in 0..=255u8 {
             for (length, place) in (1..20).flat_map(|length| (0..length).map(move |place| (length, place))) {
-                for other in [b'a', b'\t', 0xff] {
-                    let mut value = vec![other; length];
-                    value[place] = byte;
-                    assert_eq!(is_value(&value), VALUE[usize::from(byte)], "{byte:#x} at {place} of {length}");
+                for other in [b'a', b'Z', b'-', b'7', b'\t', 0xff] {
+                    let mut bytes = vec![other; length];
+                    bytes[place] = byte;
+                    judge(byte, place, other, &bytes);
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_judged_as_the_tables_say() {
+        everywhere(|byte, place, other, bytes| {
+            for (length, allowed) in [(value_length(bytes), &VALUE), (token_length(bytes), &TOKEN)] {
+                let expected = match (allowed[usize::from(other)], allowed[usize::from(byte)]) {
+                    (true, true) => bytes.len(),
+                    (true, false) => place,
+                    (false, true) => usize::from(place == 0),
+                    (false, false) => 0,
+                };
+                assert_eq!(length, expected, "{byte:#x} at {place} in {bytes:x?}");
+            }
+        });
     }
 }

@@ -37,6 +37,32 @@ impl Field {
         })
     }
 
+    /// The field whose line begins at `at`, if all of it is there and nothing is wrong with it.
+    pub(super) fn read(head: &[u8], at: usize) -> Option<Self> {
+        let line = head.get(at..)?;
+        let name = &line[..chars::token_length(line)];
+        let after = line[name.len()..].strip_prefix(b":").filter(|_| !name.is_empty())?;
+        let (value, rest) = after.split_at(chars::value_length(after));
+        let lines_end = rest.starts_with(b"\r\n");
+        let end = head.len() - rest.len() + 2;
+        let place = u16::try_from;
+        if !lines_end || place(end).is_err() {
+            return None;
+        }
+        let value_end = end - 2 - (value.len() - value.trim_ascii_end().len());
+        // All places are before `end`, which fits.
+        let colon = at + name.len();
+        let value = end - 2 - value.trim_ascii_start().len();
+        Some(Self {
+            name: Name::of(name),
+            at: at as u16,
+            colon: colon as u16,
+            value: value as u16,
+            value_end: value_end.max(value) as u16,
+            end: end as u16,
+        })
+    }
+
     /// Where its line begins.
     pub fn start(&self) -> usize {
         self.at.into()
@@ -121,4 +147,26 @@ pub(super) fn next_line(bytes: &[u8]) -> Result<Option<Line<'_>>, Fault> {
         return Err(Fault::LineEnd);
     }
     Ok(Some((line, &bytes[lf + 1..])))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    proptest! {
+        /// A line is read in one pass as it is when its end is looked for first.
+        #[test]
+        fn both_ways_to_read_a_line_agree(
+            before in vec(select(b"a\r\n".as_slice()), 0..3),
+            line in vec(select(b"aaaaabZ-_: \t:\r\n\x00\x7f\xff".as_slice()), 0..24),
+        ) {
+            let at = before.len();
+            let head = [&before, line.as_slice(), b"\r\n"].concat();
+            let lf = at + memchr::memchr(b'\n', &head[at..]).unwrap();
+            prop_assert_eq!(Field::read(&head, at), Field::parse(&head, at, lf).ok());
+            prop_assert_eq!(Field::read(&head[..lf], at), None);
+        }
+    }
 }

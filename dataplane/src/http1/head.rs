@@ -66,11 +66,12 @@ pub struct RequestHead {
 pub fn scan_head(bytes: &[u8], seen: &mut usize, fields: &mut Vec<Field>) -> Result<Option<RequestHead>, Fault> {
     let leading = bytes.len() - without_leading_lines(bytes).len();
     let found = |head: RequestHead| Some(RequestHead { length: leading + head.length, leading, ..head });
-    if let Some(length) = whole_head(&bytes[leading..], *seen, MAX_HEAD_BYTES, fields) {
-        return check(&bytes[leading..leading + length], fields, true).map(found);
+    if let Some(whole) = whole_head(&bytes[leading..], *seen, MAX_HEAD_BYTES, fields) {
+        let head = &bytes[leading..leading + whole.length];
+        return check_fields(head, parse_request_line(&head[..whole.line])?, fields).map(found);
     }
     match end_of_head(bytes, seen, leading, MAX_HEAD_BYTES)? {
-        Some(length) => check(&bytes[leading..length], fields, false).map(found),
+        Some(length) => check(&bytes[leading..length], fields).map(found),
         None if bytes.len() > MAX_HEAD_BYTES => Err(Fault::HeadTooLarge),
         None if *seen == leading && bytes.len() - leading > MAX_LINE_BYTES => Err(Fault::TargetTooLong),
         None => check_request_line(bytes).map(|()| None),
@@ -93,14 +94,29 @@ fn without_leading_lines(bytes: &[u8]) -> &[u8] {
     rest
 }
 
-/// The length of a head that comes at once, with at most `most` bytes and no fault in its lines; the usual case. `fields`
-/// are its fields then.
-pub(super) fn whole_head(bytes: &[u8], seen: usize, most: usize, fields: &mut Vec<Field>) -> Option<usize> {
+/// A head that is there.
+pub(super) struct Whole {
+    /// Bytes of its first line, with its end.
+    pub(super) line: usize,
+    /// Bytes of all of it.
+    pub(super) length: usize,
+}
+
+/// A head that comes at once, with at most `most` bytes and no fault in its fields; the usual case. `fields` are its
+/// fields then. What is wrong with others takes a second look.
+pub(super) fn whole_head(bytes: &[u8], seen: usize, most: usize, fields: &mut Vec<Field>) -> Option<Whole> {
     if seen > 0 {
         return None;
     }
-    let lf = memchr::memchr(b'\n', bytes)?;
-    scan_fields(bytes, lf + 1, fields).ok().flatten().filter(|length| *length <= most)
+    let line = memchr::memchr(b'\n', bytes)? + 1;
+    let mut at = line;
+    fields.clear();
+    while !bytes[at..].starts_with(b"\r\n") {
+        let field = Field::read(bytes, at).filter(|_| fields.len() < MAX_FIELDS)?;
+        at = field.end();
+        fields.push(field);
+    }
+    Some(Whole { line, length: at + 2 }).filter(|whole| whole.length <= most)
 }
 
 /// Where the head ends, if it does. Every line that has ended must have ended well. `seen` is where the last, incomplete
@@ -124,13 +140,15 @@ pub(super) fn end_of_head(bytes: &[u8], seen: &mut usize, leading: usize, most: 
     Ok(None)
 }
 
-/// Whether `fields` are `scanned`, or still to be found.
-fn check(head: &[u8], fields: &mut Vec<Field>, scanned: bool) -> Result<RequestHead, Fault> {
+fn check(head: &[u8], fields: &mut Vec<Field>) -> Result<RequestHead, Fault> {
     let (line, rest) = field::next_line(head)?.ok_or(Fault::RequestLine)?;
-    let mut found = RequestHead { length: head.len(), ..parse_line(line)? };
-    if !scanned {
-        scan_fields(head, head.len() - rest.len(), fields)?;
-    }
+    let found = parse_line(line)?;
+    scan_fields(head, head.len() - rest.len(), fields)?;
+    check_fields(head, found, fields)
+}
+
+fn check_fields(head: &[u8], mut found: RequestHead, fields: &[Field]) -> Result<RequestHead, Fault> {
+    found.length = head.len();
     let fields = Fields { bytes: head, places: fields };
     let mut checks = Checks::default();
     for field in fields.places {
@@ -155,6 +173,13 @@ pub(super) fn scan_fields(head: &[u8], mut at: usize, fields: &mut Vec<Field>) -
         at += offset + 1;
     }
     Ok(None)
+}
+
+/// Of a request line with its line end.
+fn parse_request_line(line: &[u8]) -> Result<RequestHead, Fault> {
+    let line = line.strip_suffix(b"\r\n").ok_or(Fault::LineEnd)?;
+    // Where there is another CR there is a fault.
+    parse_line(line).map_err(|fault| if memchr::memchr(b'\r', line).is_some() { Fault::LineEnd } else { fault })
 }
 
 /// Of a request line without its line end.

@@ -6,6 +6,12 @@ use super::chars;
 
 /// Whether it is a host with an optional port, without user information. An empty host is none.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
+    match bytes.split_at(chars::host_length(bytes)) {
+        // The usual case: a name in which nothing is escaped.
+        ([_, ..], []) => return true,
+        ([_, ..], [b':', port @ ..]) => return is_port(port),
+        _ => {}
+    }
     let (host, port) = split_port(bytes);
     port.is_none_or(is_port) && (is_ip_literal(host) || (!host.is_empty() && is_reg_name(host)))
 }
@@ -44,7 +50,6 @@ fn is_ip_literal(host: &[u8]) -> bool {
 }
 
 fn is_reg_name(host: &[u8]) -> bool {
-    // The usual case: nothing is escaped.
     chars::is_host(host) || is_escaped_name(host)
 }
 

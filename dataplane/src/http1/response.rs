@@ -72,14 +72,14 @@ pub fn scan_response(
     to_head: bool,
     fields: &mut Vec<Field>,
 ) -> Result<Option<ResponseHead>, Garbage> {
-    if let Some(length) = whole_head(bytes, *seen, MAX_RESPONSE_HEAD_BYTES, fields) {
-        return check(&bytes[..length], to_head, fields).map(Some);
+    if let Some(whole) = whole_head(bytes, *seen, MAX_RESPONSE_HEAD_BYTES, fields) {
+        return check(&bytes[..whole.length], whole.line, to_head, fields).map(Some);
     }
     match end_of_head(bytes, seen, 0, MAX_RESPONSE_HEAD_BYTES)? {
         Some(length) => {
             let line_end = memchr::memchr(b'\n', bytes).map_or(length, |lf| lf + 1);
             scan_fields(&bytes[..length], line_end, fields)?;
-            check(&bytes[..length], to_head, fields).map(Some)
+            check(&bytes[..length], line_end, to_head, fields).map(Some)
         }
         None if bytes.len() > MAX_RESPONSE_HEAD_BYTES => Err(Garbage),
         None => check_beginning(bytes).map(|()| None),
@@ -95,8 +95,9 @@ fn check_beginning(bytes: &[u8]) -> Result<(), Garbage> {
     }
 }
 
-fn check(head: &[u8], to_head: bool, fields: &[Field]) -> Result<ResponseHead, Garbage> {
-    let (line, _) = field::next_line(head)?.ok_or(Garbage)?;
+/// The first line, with its end, is so long.
+fn check(head: &[u8], line_end: usize, to_head: bool, fields: &[Field]) -> Result<ResponseHead, Garbage> {
+    let line = head[..line_end].strip_suffix(b"\r\n").ok_or(Garbage)?;
     let mut found = ResponseHead { length: head.len(), ..parse_line(line)? };
     let fields = Fields { bytes: head, places: fields };
     let mut length = None;

@@ -11,11 +11,8 @@ const MAX_RETRY_AFTER_SEC: u64 = 86_400;
 
 /// Appends the two `RateLimit` headers of a decision.
 pub(super) fn put_rate_limit(out: &mut Vec<u8>, kind: LimitKind, limit: &Limit, decision: &Decision) {
-    out.extend_from_slice(b"RateLimit-Policy: ");
     put_policy(out, kind, limit);
-    out.extend_from_slice(b"\r\nRateLimit: ");
     put_state(out, kind, decision);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends `Retry-After` to a refusal.
@@ -28,8 +25,11 @@ pub(super) fn put_retry_after(out: &mut Vec<u8>, decision: &Decision) {
 
 /// `"default";q=5;w=50`: 5 requests per 50 s, the time an empty bucket takes to fill. Without `w` it never does.
 fn put_policy(b: &mut Vec<u8>, kind: LimitKind, limit: &Limit) {
-    put_name(b, kind);
-    b.extend_from_slice(b";q=");
+    // Spelt out: each piece that is put together costs more than its bytes.
+    b.extend_from_slice(match kind {
+        LimitKind::Default => b"RateLimit-Policy: \"default\";q=".as_slice(),
+        LimitKind::Client => b"RateLimit-Policy: \"client\";q=",
+    });
     put_number(b, limit.capacity() as u64);
     if limit.rate_per_sec() > 0.0 {
         b.extend_from_slice(b";w=");
@@ -39,21 +39,16 @@ fn put_policy(b: &mut Vec<u8>, kind: LimitKind, limit: &Limit) {
 
 /// `"default";r=4;t=10`: 4 requests left, full again in 10 s. Without `t` it never is.
 fn put_state(b: &mut Vec<u8>, kind: LimitKind, decision: &Decision) {
-    put_name(b, kind);
-    b.extend_from_slice(b";r=");
+    b.extend_from_slice(match kind {
+        LimitKind::Default => b"\r\nRateLimit: \"default\";r=".as_slice(),
+        LimitKind::Client => b"\r\nRateLimit: \"client\";r=",
+    });
     put_number(b, decision.remaining as u64);
     if let Some(reset) = decision.reset {
         b.extend_from_slice(b";t=");
         put_number(b, seconds_up(reset));
     }
-}
-
-fn put_name(b: &mut Vec<u8>, kind: LimitKind) {
-    let name: &[u8] = match kind {
-        LimitKind::Default => b"\"default\"",
-        LimitKind::Client => b"\"client\"",
-    };
-    b.extend_from_slice(name);
+    b.extend_from_slice(b"\r\n");
 }
 
 /// An sf-integer has at most 15 digits (RFC 9651 section 3.3.1).
