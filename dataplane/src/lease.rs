@@ -6,6 +6,7 @@
 //! Pure: messages, signals of the request path and the time in, messages out.
 
 mod grants;
+mod joining;
 mod marks;
 pub mod message;
 mod record;
@@ -23,7 +24,7 @@ use std::{
 pub use self::marks::MarkBits;
 use self::{
     marks::cell,
-    message::{Ask, Holding, Join, LeaseClient, Request, Return, Welcome},
+    message::{Ask, LeaseClient, Request, Return},
     record::Record,
     stream::Stream,
 };
@@ -418,75 +419,6 @@ impl Lease {
         returns
     }
 
-    /// A stream to a ledger begins; the first thing to say on it.
-    pub fn begin_stream(&mut self, table: &BucketTable, now: Nanos) -> Request {
-        // What is refilled here meanwhile the ledger could not know of: it is settled now, and stands until it answers.
-        let terms = table.terms();
-        let holdings = self.holdings(table, now);
-        table.set_terms(Terms { alone_from: Nanos(u64::MAX), ..terms });
-        self.asks.clear();
-        self.returns.clear();
-        let mut stream = Stream::new(now);
-        let (seq, acked) = stream.send(true, now);
-        self.stream = Some(stream);
-        let join = Join {
-            replica_id: self.replica_id.clone(),
-            incarnation: self.incarnation,
-            epoch: self.epoch,
-            share: self.saved_share.unwrap_or(terms.share),
-            holdings,
-        };
-        Request { seq, acked, join: Some(join), ..Request::default() }
-    }
-
-    fn holdings(&mut self, table: &BucketTable, now: Nanos) -> Vec<Holding> {
-        let mut holdings = Vec::with_capacity(self.records.len());
-        for record in self.records.values_mut() {
-            record.asked = None;
-            holdings.push(record.holding(table, now));
-        }
-        holdings
-    }
-
-    /// The stream ended.
-    pub fn disconnected(&mut self, table: &BucketTable, now: Nanos) {
-        let Some(stream) = self.stream.take() else { return };
-        if !stream.welcome {
-            // It was not heard: from now on this data plane makes its share of tokens again, if it did before.
-            self.alone_from = self.alone_from.max(now);
-        }
-        table.set_terms(Terms { alone_from: self.alone_from, ..table.terms() });
-    }
-
-    /// Everything goes back, and no more is asked for. To be said some time before [`Self::leave`]: what is on its way
-    /// here comes in time to go back too. Of whom the ledger has not heard here, it hears first what was spent.
-    pub fn give_back_all(&mut self, table: &BucketTable, now: Nanos) {
-        self.asks.retain(|key| self.records.get(key).is_some_and(|record| !record.known));
-        let keys: Vec<u64> = self.records.keys().copied().filter(|key| !self.asks.contains(key)).collect();
-        keys.into_iter().for_each(|key| self.give_back(key, table, now, |_| 0.0, true));
-    }
-
-    /// Everything goes back: the last things to say before the data plane stops. None: there is nobody to say them to.
-    pub fn leave(&mut self, table: &BucketTable, now: Nanos) -> Vec<Request> {
-        if !self.is_welcome() {
-            return Vec::new();
-        }
-        let mut requests = Vec::new();
-        self.give_back_all(table, now);
-        while !self.asks.is_empty() {
-            requests.extend(self.speak(table, now));
-        }
-        self.give_back_all(table, now);
-        while let Some(request) = self.speak(table, now) {
-            let leaving = self.returns.is_empty();
-            requests.push(Request { leaving, ..request });
-            if leaving {
-                break;
-            }
-        }
-        requests
-    }
-
     /// How long after its last word the ledger has surely written off what is here: nothing is said to it after that.
     pub fn written_off_after(&self) -> Duration {
         Duration::from_nanos(self.lease_ns + MARGIN_NS)
@@ -500,18 +432,6 @@ impl Lease {
     /// When there is something to look at.
     pub fn due_at(&self) -> Option<Nanos> {
         self.due.peek().map(|Reverse((at, _))| *at)
-    }
-
-    fn welcomed(&mut self, welcome: Welcome, now: Nanos) {
-        (self.epoch, self.saved_share) = (welcome.epoch, None);
-        (self.lease_ns, self.renew_ns) = (welcome.lease_ns, welcome.renew_ns);
-        // What was spent of the standing share since the stream began the ledger must hear of before it hears that this
-        // data plane knows who is free.
-        let untold: Vec<u64> = self.records.iter().filter(|(_, r)| !r.known).map(|(key, _)| *key).collect();
-        untold.into_iter().for_each(|key| self.ask(key, now));
-        if let Some(stream) = &mut self.stream {
-            stream.welcome = true;
-        }
     }
 }
 
