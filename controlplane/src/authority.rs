@@ -9,12 +9,15 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::term::Term;
-use crate::store::{Candidate, Store, StoreError};
+use crate::{
+    clock,
+    store::{Candidate, Store, StoreError},
+};
 
 /// Time between two tries to become the authority, and between two questions whether it still is.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -81,7 +84,7 @@ impl Authority {
         }
         let epoch = store.begin_epoch(&self.address).await?;
         // Another may have taken over while the epoch was begun.
-        let until = confirm(&candidate, Instant::now() + TRY_WITHIN).await?;
+        let until = confirm(&candidate, clock::since_boot() + TRY_WITHIN).await?;
         let term = Arc::new(Term::new(epoch, until));
         tracing::info!(epoch = term.epoch, "this control plane is the authority for limits of all data planes");
         if self.address.is_empty() && until.is_some() {
@@ -95,7 +98,8 @@ impl Authority {
                 _ = ticks.tick() => {}
             }
             let Some(until) = term.until() else { std::future::pending().await };
-            let extended = confirm(&candidate, until).await?.is_none_or(|until| term.extend(until, Instant::now()));
+            let extended =
+                confirm(&candidate, until).await?.is_none_or(|until| term.extend(until, clock::since_boot()));
             if !extended {
                 return Err(StoreError::Unavailable("the answer came too late".into()));
             }
@@ -150,10 +154,11 @@ pub(crate) async fn run(authority: Arc<Authority>, store: Store, shutdown: Cance
     shutdown.run_until_cancelled(serve()).await;
 }
 
-/// Asks, until `deadline`, whether the candidate is the authority, and answers until when it may count on that.
-async fn confirm(candidate: &Candidate, deadline: Instant) -> Result<Option<Instant>, StoreError> {
-    let asked = Instant::now();
-    match timeout_at(deadline, candidate.confirm()).await {
+/// Asks, until `deadline`, whether the candidate is the authority, and answers until when it may count on that. Both times are
+/// since boot.
+async fn confirm(candidate: &Candidate, deadline: Duration) -> Result<Option<Duration>, StoreError> {
+    let asked = clock::since_boot();
+    match timeout(deadline.saturating_sub(asked), candidate.confirm()).await {
         Ok(confirmed) => confirmed?,
         Err(_) => return Err(StoreError::Unavailable("no answer in time".into())),
     }
