@@ -9,6 +9,8 @@ mod desk;
 mod host;
 mod route;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use desk::{LeaseDesk, SharedClient};
 
@@ -66,9 +68,9 @@ async fn keep(options: &SyncOptions, host: &mut Host<'_>, stop: &CancellationTok
             End::Over => return,
             End::Namesake => {
                 host.rename();
-                // With the new name this control plane goes along.
+                // With the new name this control plane goes along. If it does not, it is not asked in a hurry.
                 route.stay();
-                continue;
+                ("another data plane has a stream under this one's name".into(), false)
             }
             End::Elsewhere(address) => {
                 if route.point_to(&address) {

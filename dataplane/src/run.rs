@@ -163,7 +163,7 @@ fn sync_options(config: &Config, identity: &Identity) -> SyncOptions {
         control_planes: config.control_planes.clone(),
         token: config.token.clone(),
         tls: config.control_plane_tls.clone(),
-        replica_id: identity.replica_id().into(),
+        replica_id: identity.names(),
     }
 }
 

@@ -20,7 +20,10 @@ pub use tls::{ControlPlaneTls, Identity, TlsFault};
 use std::time::Duration;
 
 use http::Uri;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Secret;
@@ -38,7 +41,8 @@ pub(crate) struct SyncOptions {
     pub(crate) token: Option<Secret>,
     /// For those with `https`.
     pub(crate) tls: ControlPlaneTls,
-    pub(crate) replica_id: String,
+    /// Its name, and every other one that it takes: a stream is opened anew with that.
+    pub(crate) replica_id: watch::Receiver<String>,
 }
 
 /// Returns when shut down, and then only.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::{StateDir, create_private};
 use crate::lease::Saved;
@@ -18,6 +19,9 @@ const FILE: &str = "lease.json";
 #[derive(Debug)]
 pub(crate) struct Identity {
     replica_id: String,
+    /// The name that was asked for, where another data plane had it.
+    asked_for: Option<String>,
+    names: watch::Sender<String>,
     saved: Saved,
     kept: Option<Kept>,
 }
@@ -34,17 +38,24 @@ struct Kept {
 impl Identity {
     /// Of a data plane without a state directory.
     pub(crate) fn new(replica_id: String) -> Self {
-        Self { replica_id, saved: Saved::default(), kept: None }
+        Self::of(Found { replica_id, asked_for: None, saved: Saved::default() }, None)
     }
 
-    /// As kept in `directory`, if that is of this `replica_id`, or none is given; else a new one.
+    fn of(found: Found, kept: Option<Kept>) -> Self {
+        let Found { replica_id, asked_for, saved } = found;
+        Self { names: watch::Sender::new(replica_id.clone()), replica_id, asked_for, saved, kept }
+    }
+
+    /// As kept in `directory`, if that is of this `replica_id`, or of one who asked for it and had to take another, or none
+    /// is given; else a new one.
     pub(super) fn restore(directory: &StateDir, replica_id: Option<&str>, made_up: impl FnOnce() -> String) -> Self {
         let kept = Kept { directory: directory.path.clone(), _lock: directory.lock.clone(), complained: false };
-        let found = read(&directory.path.join(FILE)).filter(|(id, _)| replica_id.is_none_or(|given| given == id));
+        let found =
+            read(&directory.path.join(FILE)).filter(|found| replica_id.is_none_or(|given| found.answers_to(given)));
         let is_new = found.is_none();
-        let new = || (replica_id.map_or_else(made_up, str::to_owned), Saved::default());
-        let (replica_id, saved) = found.unwrap_or_else(new);
-        let mut identity = Self { replica_id, saved, kept: Some(kept) };
+        let new = || replica_id.map_or_else(made_up, str::to_owned);
+        let found = found.unwrap_or_else(|| Found { replica_id: new(), asked_for: None, saved: Saved::default() });
+        let mut identity = Self::of(found, Some(kept));
         if is_new {
             identity.save();
         }
@@ -56,15 +67,23 @@ impl Identity {
         &self.replica_id
     }
 
+    /// The name, and every other one that it takes.
+    pub(crate) fn names(&self) -> watch::Receiver<String> {
+        self.names.subscribe()
+    }
+
     /// Another data plane has this name, and the share that came with it: from now on, also after a restart, this one has
     /// another, and none.
     pub(crate) fn rename(&mut self, random: u32) {
+        let asked_for = self.asked_for.get_or_insert_with(|| self.replica_id.clone());
         // Names are at most 256 bytes long.
-        let kept: String = self.replica_id.chars().take(32).collect();
-        (self.replica_id, self.saved) = (format!("{kept}-{random:08x}"), Saved::default());
+        let kept: String = asked_for.chars().take(32).collect();
+        self.replica_id = format!("{kept}-{random:08x}");
+        self.saved = Saved::default();
         if !self.save() {
             self.forget();
         }
+        self.names.send_replace(self.replica_id.clone());
     }
 
     /// Its standing share, as last told, and whether that may be spent.
@@ -85,7 +104,9 @@ impl Identity {
 
     /// False: it could not be saved.
     fn save(&mut self) -> bool {
-        let text = json!({ "replica_id": self.replica_id, "share": self.saved.share, "spent": self.saved.spent });
+        let Saved { share, spent } = self.saved;
+        let text =
+            json!({ "replica_id": self.replica_id, "asked_for": self.asked_for, "share": share, "spent": spent });
         let Some(kept) = &mut self.kept else { return true };
         let saved = write(&kept.directory, &text.to_string());
         let complained = std::mem::replace(&mut kept.complained, saved.is_err());
@@ -105,12 +126,27 @@ impl Identity {
     }
 }
 
-fn read(path: &Path) -> Option<(String, Saved)> {
+/// What a file says.
+struct Found {
+    replica_id: String,
+    asked_for: Option<String>,
+    saved: Saved,
+}
+
+impl Found {
+    fn answers_to(&self, given: &str) -> bool {
+        self.replica_id == given || self.asked_for.as_deref() == Some(given)
+    }
+}
+
+fn read(path: &Path) -> Option<Found> {
     let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    let id = value["replica_id"].as_str().filter(|id| (1..=256).contains(&id.len()))?;
+    let replica_id = value["replica_id"].as_str().filter(|id| (1..=256).contains(&id.len()))?.to_owned();
+    let asked_for = value["asked_for"].as_str().map(str::to_owned);
     let share = value["share"].as_f64().filter(|share| (0.0..=1.0).contains(share))?;
     // A file that does not say so may be of a version that did not know.
-    Some((id.into(), Saved { share, spent: value["spent"].as_bool().unwrap_or(true) }))
+    let saved = Saved { share, spent: value["spent"].as_bool().unwrap_or(true) };
+    Some(Found { replica_id, asked_for, saved })
 }
 
 fn write(directory: &Path, text: &str) -> io::Result<()> {
@@ -168,6 +204,21 @@ mod tests {
         copied.rename(0xab);
         let again = restored(&directory, None);
         assert_eq!((again.replica_id(), again.saved()), ("made-up-000000ab", Saved::default()));
+    }
+
+    #[test]
+    fn so_does_who_was_given_one_and_gets_it_only_if_it_is_given_another() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDir::open(root.path()).unwrap();
+        let mut twin = restored(&directory, Some("twin"));
+        let names = twin.names();
+        (twin.rename(0xab), twin.rename(0xcd));
+        assert_eq!(*names.borrow(), "twin-000000cd");
+        twin.keep(Saved { share: 0.5, spent: false });
+        assert_eq!(restored(&directory, Some("twin")).replica_id(), "twin-000000cd");
+        assert_eq!(restored(&directory, Some("twin")).saved().share, 0.5);
+        let other = restored(&directory, Some("other"));
+        assert_eq!((other.replica_id(), other.saved()), ("other", Saved::default()));
     }
 
     #[test]

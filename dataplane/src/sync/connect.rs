@@ -50,6 +50,8 @@ pub(crate) enum Lost {
     Silent,
     #[error("the control plane does not read")]
     NotReading,
+    #[error("this data plane has taken another name, and opens it anew under that")]
+    Renamed,
 }
 
 /// A status without a known code was made up by the transport when the connection broke.

@@ -6,7 +6,10 @@ use balancer_proto::v1::{
     Ack, Heartbeat, Hello, Nack, ReplicaReport, SyncResponse, Update, Welcome, sync_request, sync_response,
 };
 use http::Uri;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -30,23 +33,35 @@ pub(super) async fn run(
     shutdown: &CancellationToken,
 ) -> Result<(), Lost> {
     let (outbox, outgoing) = Outbox::new();
-    outbox.send(sync_request::Message::Hello(hello(options, holder)))?;
+    let mut names = options.replica_id.clone();
+    let replica_id = names.borrow_and_update().clone();
+    outbox.send(sync_request::Message::Hello(hello(replica_id, holder)))?;
     let inbound = tokio::select! {
         () = shutdown.cancelled() => return Ok(()),
         opened = open(control_plane, options, outgoing) => opened?,
     };
     holder.shared().metrics.sync.connected();
     tracing::info!(%control_plane, "connected to the control plane");
-    Session { outbox, holder, assembler: Assembler::default(), pace: Pace::new(Instant::now()) }
-        .run(inbound, shutdown)
-        .await
+    let session = Session { outbox, holder, assembler: Assembler::default(), pace: Pace::new(Instant::now()) };
+    tokio::select! {
+        ended = session.run(inbound, shutdown) => ended,
+        () = renamed(names) => Err(Lost::Renamed),
+    }
 }
 
-fn hello(options: &SyncOptions, holder: &Holder) -> Hello {
+/// Resolves when this data plane takes another name.
+async fn renamed(mut names: watch::Receiver<String>) {
+    if names.changed().await.is_err() {
+        // Whoever could take one is gone.
+        std::future::pending().await
+    }
+}
+
+fn hello(replica_id: String, holder: &Holder) -> Hello {
     let base = holder.base();
     let held = base.as_deref();
     Hello {
-        replica_id: options.replica_id.clone(),
+        replica_id,
         version: env!("CARGO_PKG_VERSION").into(),
         store_id: held.map(|held| held.store_id.clone()).unwrap_or_default(),
         revision: held.map_or(0, |held| held.revision),

@@ -199,6 +199,16 @@ async fn two_data_planes_of_one_name_share_limits_under_two() -> Result<()> {
         warned += plane.process.logs().iter().filter(|line| line.contains("takes a new one")).count();
     }
     assert_eq!(warned, 2, "the second and the third are told");
+    wait::until_true("each to be shown under its own name", async || {
+        let Ok(status) = deployment.control_plane.status().await else { return false };
+        let mut shown: Vec<_> = status.replicas.into_iter().map(|replica| replica.replica_id).collect();
+        let mut leased: Vec<_> =
+            status.ledger.into_iter().flat_map(|ledger| ledger.members).map(|m| m.replica_id).collect();
+        (shown.sort(), leased.sort());
+        shown.dedup();
+        shown.len() == 3 && shown == leased && shown[0] == "twin"
+    })
+    .await?;
     let mut admitted = 0;
     wait::until_true("all of the burst to be used", async || {
         admitted += rounds(&deployment.data_planes, "alice", 10).await.admitted;

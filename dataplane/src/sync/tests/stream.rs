@@ -29,7 +29,11 @@ fn follow(control_planes: Vec<Uri>) -> Plane {
 }
 
 pub(super) fn follow_with(control_planes: Vec<Uri>, tls: ControlPlaneTls) -> Plane {
-    let options = SyncOptions { control_planes, token: Secret::new("hush"), tls, replica_id: "replica-1".into() };
+    follow_named(control_planes, tls, watch::channel("replica-1".into()).1)
+}
+
+fn follow_named(control_planes: Vec<Uri>, tls: ControlPlaneTls, replica_id: watch::Receiver<String>) -> Plane {
+    let options = SyncOptions { control_planes, token: Secret::new("hush"), tls, replica_id };
     let shared = Shared::new(64, &mut prometheus_client::registry::Registry::default());
     let (sender, saves) = watch::channel(None);
     let shutdown = CancellationToken::new();
@@ -75,6 +79,24 @@ async fn hello_update_ack_and_nack() {
     assert_eq!(plane.saves.borrow().as_ref().unwrap().revision, 3);
     let metrics = &plane.shared.metrics.sync;
     assert_eq!((metrics.acks_total(), metrics.nacks_total(), metrics.streams_total()), (3, 1, 1));
+}
+
+#[tokio::test]
+async fn a_stream_under_a_name_that_is_another_now_is_opened_anew() {
+    let mut control_plane = ControlPlane::start().await;
+    let (names, name) = watch::channel("twin".into());
+    let plane = follow_named(vec![control_plane.uri.clone()], ControlPlaneTls::default(), name);
+    let (stream, hello) = control_plane.accept().await;
+    assert_eq!(hello.replica_id, "twin");
+    stream.welcome(1000).await;
+    names.send_replace("twin-2".into());
+    let (_stream, hello) = control_plane.accept().await;
+    assert_eq!(hello.replica_id, "twin-2");
+    // Nobody can take another one any more.
+    drop(names);
+    plane.shutdown.cancel();
+    plane.task.await.unwrap();
+    assert_eq!(plane.shared.metrics.sync.streams_total(), 2);
 }
 
 #[tokio::test]

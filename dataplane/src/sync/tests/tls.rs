@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Certificate;
 
@@ -88,7 +89,7 @@ async fn why_there_is_no_stream_is_said() {
     let open = async |tls: ControlPlaneTls| {
         let (_sender, receiver) = tokio::sync::mpsc::channel(1);
         let control_planes = vec![control_plane.uri.clone()];
-        let options = SyncOptions { control_planes, token: None, tls, replica_id: "r".into() };
+        let options = SyncOptions { control_planes, token: None, tls, replica_id: watch::channel("r".into()).1 };
         connect::open(&control_plane.uri, &options, ReceiverStream::new(receiver)).await.unwrap_err().to_string()
     };
     let strangers_ca = open(ControlPlaneTls { ca: files.ca(&clients), identity: None }).await;
