@@ -37,7 +37,7 @@ use self::{
     entry::Entry,
     journal::Journal,
     marks::MarkTable,
-    member::Member,
+    member::{Member, Standing},
     message::{Join, Request, Response, Welcome},
     recovery::Recovery,
     sweep::Sweep,
@@ -62,7 +62,7 @@ pub struct Timing {
     pub forget_missing: Duration,
     /// How long an ask may wait for other data planes; a little more than requests wait.
     pub patience: Duration,
-    /// Accounts that a tick looks after: so many take a millisecond or two.
+    /// Accounts that a tick looks after, and holdings of those who join that it takes in: so many take some milliseconds.
     pub accounts_per_tick: usize,
 }
 
@@ -198,7 +198,10 @@ impl Ledger {
     /// Processes a request. After an error the stream must be closed.
     pub fn receive(&mut self, id: MemberId, request: Request, now: Duration) -> Result<(), Fault> {
         let member = self.members.get_mut(&id).filter(|m| m.is_served()).ok_or(Fault::Unknown)?;
-        if request.seq != member.heard_seq + 1 || !member.can_acknowledge(request.acked) {
+        // Before it is heard out it has been told nothing, and has nothing to say.
+        let is_next = request.seq == member.heard_seq + 1 && member.is_heard_out();
+        if !is_next || !member.can_acknowledge(request.acked) {
+            self.cast_off(id);
             return Err(Fault::OutOfOrder);
         }
         member.heard_seq = request.seq;
@@ -237,6 +240,7 @@ impl Ledger {
             // Each change is told to everybody: the more there are, the more of them wait for the next.
             self.share_out_at = now + Duration::from_millis(self.members.len() as u64).min(Duration::from_secs(1));
         }
+        self.replay_more(now);
         self.free_the_returned(now);
         self.sweep(now);
         self.find_custodians(now);
@@ -244,9 +248,10 @@ impl Ledger {
         self.serve_all(now);
     }
 
-    /// There is something that should not wait: asks that need other data planes, or news for the accounts.
+    /// There is something that should not wait: asks that need other data planes, news for the accounts, or a data plane that
+    /// is not heard out.
     pub fn is_busy(&self) -> bool {
-        !self.waiting.is_empty() || !self.journal.is_empty()
+        !self.waiting.is_empty() || !self.journal.is_empty() || self.members.values().any(|m| !m.to_replay.is_empty())
     }
 
     /// The next response to a data plane, if there is anything to say.
@@ -256,7 +261,7 @@ impl Ledger {
         }
         let newest = self.marks.newest();
         // A ledger after this one must know of everybody who may hold something.
-        let member = self.members.get_mut(&id).filter(|m| m.is_served() && m.remembered)?;
+        let member = self.members.get_mut(&id).filter(|m| m.is_heard_out() && m.remembered)?;
         if member.marks_sent < newest {
             member.draft.marks = Some(self.marks.since(member.marks_sent));
             member.marks_sent = newest;
@@ -272,6 +277,12 @@ impl Ledger {
     /// Data planes with something to hear.
     pub fn recipients(&self) -> Vec<MemberId> {
         self.members.iter().filter(|(_, m)| m.is_served()).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether a process under this name, other than this one, may still go by a lease that the ledger has given up on.
+    pub fn waits_for_lease_of(&self, replica_id: &str, incarnation: u64) -> bool {
+        let is_it = |m: &&Member| m.replica_id == replica_id && m.incarnation != incarnation && !m.missing;
+        self.members.values().find(is_it).is_some_and(|m| m.standing == Standing::Lost && !m.written_off)
     }
 
     /// Whether the ledger still serves this stream.

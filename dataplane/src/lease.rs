@@ -5,6 +5,7 @@
 //!
 //! Pure: messages, signals of the request path and the time in, messages out.
 
+mod forgotten;
 mod grants;
 mod joining;
 mod marks;
@@ -23,7 +24,7 @@ use std::{
 
 pub use self::marks::MarkBits;
 use self::{
-    marks::cell,
+    forgotten::Forgotten,
     message::{Ask, LeaseClient, Request, Return},
     record::Record,
     stream::Stream,
@@ -103,6 +104,10 @@ pub struct Lease {
     asks: BTreeSet<u64>,
     /// What goes back with the next request. Here and not with the ledger yet: see [`Self::next_returns`].
     returns: BTreeMap<u64, Return>,
+    /// Clients of which nothing is left here, until the ledger has heard that.
+    forgotten: BTreeMap<u64, Forgotten>,
+    /// Marks have been set that are not of a ledger.
+    marks_unsure: bool,
     stream: Option<Stream>,
     /// Since when nobody else refills, but for a stream that is being opened.
     alone_from: Nanos,
@@ -155,6 +160,8 @@ impl Lease {
             due: BinaryHeap::new(),
             asks: BTreeSet::new(),
             returns: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
+            marks_unsure: saved.spent,
             stream: None,
             alone_from,
             saved_share: Some(saved.share),
@@ -200,12 +207,15 @@ impl Lease {
         if self.records.len() >= self.most && !self.records.contains_key(&key) {
             self.make_room(table, now);
         }
-        let record = self.records.entry(key).or_insert_with(|| Record::new(signal));
+        match signal.first {
+            Some(tokens) if self.records.contains_key(&key) => self.begins_again(key, tokens, table, now),
+            _ => {}
+        }
+        let forgotten = if self.records.contains_key(&key) { None } else { self.forgotten.remove(&key) };
+        let new = || forgotten.iter().fold(Record::new(signal), Record::remembering);
+        let record = self.records.entry(key).or_insert_with(new);
         record.adopt(signal);
         record.used = now;
-        if signal.first.is_some() && record.whole {
-            self.bucket_is_gone(key, false);
-        }
         self.look(key, now.plus(IDLE_NS));
         if self.is_welcome() {
             self.ask(key, now);
@@ -213,6 +223,18 @@ impl Lease {
         }
         self.refuse_for_now(key, table, now);
         true
+    }
+
+    /// A client that is remembered has a new bucket, with tokens of the standing share: the one before had to give way.
+    fn begins_again(&mut self, key: u64, tokens: f64, table: &BucketTable, now: Nanos) {
+        let Some(record) = self.records.get_mut(&key) else { return };
+        if record.whole {
+            self.bucket_is_gone(key, false);
+        } else if let Some(place) = record.place().filter(|_| !record.known) {
+            // It had its share.
+            record.begins_again(tokens);
+            record.touched = table.withdraw(place.bucket, &place.limit, place.kind, |_| 0.0, now).1.at;
+        }
     }
 
     /// There is no ledger to be reached: until there is, the standing share of before the restart holds. To be said when
@@ -318,26 +340,6 @@ impl Lease {
         self.goes_back(key, 0.0, idle);
     }
 
-    /// There are as many clients as there may be: an eighth of them is forgotten, those not used for longest. What they have
-    /// goes back, and as long as no ledger says so they do not count as free.
-    fn make_room(&mut self, table: &BucketTable, now: Nanos) {
-        let mut by_use: Vec<(Nanos, u64)> = self.records.iter().map(|(key, record)| (record.used, *key)).collect();
-        let count = by_use.len().div_ceil(8);
-        if count < by_use.len() {
-            by_use.select_nth_unstable(count);
-        }
-        for (_, key) in by_use.into_iter().take(count) {
-            if self.is_welcome() {
-                self.give_back(key, table, now, |_| 0.0, true);
-            }
-            self.asks.remove(&key);
-            self.marks.set(cell(key), true);
-            if let Some(place) = self.records.remove(&key).and_then(|record| record.place()) {
-                table.release(place.bucket, place.kind);
-            }
-        }
-    }
-
     /// Gives back what nobody has used for a while: all of a part, and a whole bucket once it is full.
     fn return_if_idle(&mut self, key: u64, content: Content, table: &BucketTable, now: Nanos) {
         let Some(record) = self.records.get(&key) else { return };
@@ -392,8 +394,11 @@ impl Lease {
         let returns = self.next_returns(table, now);
         // What went back before an ask is told before it.
         let keys = if self.returns.is_empty() { self.next_asks() } else { BTreeSet::new() };
-        let asks: Vec<Ask> =
-            keys.into_iter().filter_map(|key| Some(self.records.get_mut(&key)?.ask(table, now))).collect();
+        let mut ask = |key| match self.records.get_mut(&key) {
+            Some(record) => Some(record.ask(table, now)),
+            None => self.ask_for_forgotten(key),
+        };
+        let asks: Vec<Ask> = keys.into_iter().filter_map(&mut ask).collect();
         self.tallies.asks += asks.len() as u64;
         let told_all = self.has_told_all();
         let (seq, acked) = self.stream.as_mut()?.send(told_all, now);

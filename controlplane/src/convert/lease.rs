@@ -55,6 +55,7 @@ impl TryFrom<wire::Join> for Join {
             epoch: wire.epoch,
             share: number(wire.share)?.min(1.0),
             holdings: wire.holdings.into_iter().map(holding).collect::<Result<_, _>>()?,
+            marks_unsure: wire.marks_unsure,
         })
     }
 }

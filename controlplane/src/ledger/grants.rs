@@ -121,7 +121,7 @@ impl Ledger {
     }
 
     fn upgrade_one(&mut self, key: u64, member: MemberId, now: Duration) {
-        if self.waiting.contains_key(&key) || !self.members.get(&member).is_some_and(Member::is_served) {
+        if self.waiting.contains_key(&key) || !self.members.get(&member).is_some_and(Member::is_heard_out) {
             return;
         }
         let Some(entry) = self.look(key, now) else { return };

@@ -10,11 +10,13 @@ use super::{
 };
 
 impl Ledger {
-    /// Begins a data plane's stream.
+    /// Begins a data plane's stream. That makes no lease longer: it may be cut off before it hears of it, and its join may
+    /// have been long on its way.
     pub(super) fn enter(&mut self, join: &Join, now: Duration) -> MemberId {
         let known = self.members.iter().find(|(_, m)| m.replica_id == join.replica_id).map(|(id, _)| *id);
         let id = known.unwrap_or_else(|| self.admit(join, now));
         let reborn = self.members.get(&id).is_some_and(|m| m.incarnation != join.incarnation && !m.missing);
+        let goes_on = known.is_some() && !reborn && self.members.get(&id).is_some_and(Member::counts);
         if reborn {
             self.bury(id, join, now);
         }
@@ -27,13 +29,14 @@ impl Ledger {
                 Standing::Connected | Standing::Closed => Standing::Connected,
                 Standing::Lost | Standing::Returning => Standing::Returning,
             };
-            // While it joins it makes no tokens of its own.
-            member.lease_floor = member.lease_floor.max(now + lease);
+            if !goes_on {
+                member.lease_floor = member.lease_floor.max(now + lease);
+            }
             if join.epoch != epoch && join.epoch != 0 {
                 (member.knowledge, member.marks_acked) = (Knowledge::Late, 0);
             }
             member.begin_stream(welcome, now);
-            if reborn {
+            if reborn || join.marks_unsure {
                 member.marks_sent = 0;
             }
         }
@@ -88,11 +91,19 @@ impl Ledger {
             let ended = now >= member.heard + self.timing.lease + self.timing.margin;
             match member.standing {
                 Standing::Connected if now >= member.lease_floor => self.lose(id, now),
-                Standing::Closed if ended => self.remove(id, now),
+                Standing::Closed if member.cast_off && now >= member.lease_floor => self.lose(id, now),
+                Standing::Closed if ended && !member.cast_off => self.remove(id, now),
                 Standing::Lost if ended && !member.written_off => self.write_off(id, now),
                 Standing::Lost if ended => self.forget(id, now),
                 _ => {}
             }
+        }
+    }
+
+    /// Its stream is ended from here, and so it is not known to be gone: it may be cut off just now, and go by its share.
+    pub fn cast_off(&mut self, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.cast_off = true;
         }
     }
 

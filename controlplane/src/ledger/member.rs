@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::{
     entry::Entry,
-    message::{Grant, Response, Terms, Welcome},
+    message::{Grant, Holding, Response, Terms, Welcome},
 };
 
 /// Names a data plane for as long as the ledger knows it.
@@ -74,6 +74,10 @@ pub(super) struct Member {
     pub(super) lost_since: Duration,
     /// It was known to an earlier ledger, and this one has not heard of it.
     pub(super) missing: bool,
+    /// Its stream was ended from here.
+    pub(super) cast_off: bool,
+    /// What it said that it has and is not in the accounts yet, sorted by client; until it is, it is told nothing.
+    pub(super) to_replay: VecDeque<Holding>,
     /// What it may hold was written off; nothing of its stream counts any more.
     pub(super) written_off: bool,
     /// The largest standing share it may believe in.
@@ -138,6 +142,8 @@ impl Member {
             lease_floor: now,
             lost_since: now,
             missing: false,
+            cast_off: false,
+            to_replay: VecDeque::new(),
             written_off: false,
             share: 0.0,
             remembered: false,
@@ -163,7 +169,9 @@ impl Member {
         self.heard = self.heard.max(now);
         (self.acked, self.sent_seq, self.acked_share) = (0, 0, self.share);
         self.sent.clear();
+        self.to_replay.clear();
         self.acked_sent_at = now;
+        self.cast_off = false;
         self.welcomed = false;
         self.marks_sent = self.marks_acked;
         self.terms_sent = None;
@@ -178,6 +186,7 @@ impl Member {
 
     /// Its stream ended.
     pub(super) fn stream_ended(&mut self) {
+        self.to_replay.clear();
         self.standing = match self.standing {
             Standing::Connected | Standing::Closed => Standing::Closed,
             Standing::Returning | Standing::Lost => Standing::Lost,
@@ -192,6 +201,11 @@ impl Member {
     /// Whether it can be sent to.
     pub(super) fn is_served(&self) -> bool {
         matches!(self.standing, Standing::Connected | Standing::Returning)
+    }
+
+    /// Whether it has a stream and has been heard out: what it has is in the accounts.
+    pub(super) fn is_heard_out(&self) -> bool {
+        self.is_served() && self.to_replay.is_empty()
     }
 
     /// Whether it can be told to remember clients.

@@ -43,6 +43,8 @@ pub struct Join {
     pub share: f64,
     /// Everything it holds, and every client it has heard of that is not free.
     pub holdings: Vec<Holding>,
+    /// It has set marks of its own: all of them are to be sent.
+    pub marks_unsure: bool,
 }
 
 impl Join {

@@ -17,12 +17,29 @@ impl Ledger {
         // Accounts that are neighbours are looked up in the same memory.
         join.holdings.sort_unstable_by_key(|holding| holding.client.key);
         let held: Vec<u64> = join.holdings.iter().map(|holding| holding.client.key).collect();
-        self.stop_waiting(id, &held);
+        let at_once = held.len() <= self.timing.accounts_per_tick;
+        // Before it is heard out nothing is given to it; it asks anew.
+        self.stop_waiting(id, if at_once { &held } else { &[] });
         self.tell_all(What::CameBack(id, held.into()), now);
-        for holding in &join.holdings {
-            self.replay_one(id, holding, now);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.to_replay = join.holdings.into();
         }
-        self.shares_are_stale = true;
+        self.replay_some(id, now);
+    }
+
+    /// Goes on with the first of those who are not heard out. Others are served in between.
+    pub(super) fn replay_more(&mut self, now: Duration) {
+        if let Some(id) = self.members.iter().find(|(_, m)| !m.to_replay.is_empty()).map(|(id, _)| *id) {
+            self.replay_some(id, now);
+        }
+    }
+
+    fn replay_some(&mut self, id: MemberId, now: Duration) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let count = member.to_replay.len().min(self.timing.accounts_per_tick);
+        let some: Vec<Holding> = member.to_replay.drain(..count).collect();
+        self.shares_are_stale |= member.to_replay.is_empty();
+        some.iter().for_each(|holding| self.replay_one(id, holding, now));
     }
 
     fn replay_one(&mut self, id: MemberId, holding: &Holding, now: Duration) {

@@ -6,7 +6,7 @@ use super::{
     Ledger,
     accounts::Waiter,
     entry::EPSILON,
-    member::MemberId,
+    member::{Member, MemberId},
     message::{Grant, Return},
 };
 
@@ -45,9 +45,8 @@ impl Ledger {
         let holder = self.entries.get_mut(&returned.key).and_then(|entry| entry.holder(id));
         let (Some(holder), Some(member)) = (holder, self.members.get_mut(&id)) else { return };
         let tokens = returned.tokens.clamp(0.0, (holder.upper - holder.in_flight.tokens_beyond(acked)).max(0.0));
-        if tokens <= EPSILON {
-            return;
-        }
+        // Also where there are none: it may have broken up the bucket without acknowledging that, while it had more to say
+        // than goes into one request. What it says next knows of this, so it is said once for each return.
         holder.in_flight.push(member.next_seq(), tokens, member.acked());
         // If it has been told to give the bucket back, what it says to that does not know of these.
         holder.recalled = false;
@@ -58,7 +57,9 @@ impl Ledger {
     fn offer(&mut self, key: u64, now: Duration) {
         let Some(entry) = self.entries.get(&key).filter(|entry| !entry.is_whole()) else { return };
         let available = entry.total - entry.held() - self.reserved(entry);
-        let refused = entry.holders.iter().find(|holder| holder.refused && !holder.idle).map(|holder| holder.member);
+        let hears = |id| self.members.get(&id).is_some_and(Member::is_heard_out);
+        let mut refused = entry.holders.iter().filter(|holder| holder.refused && !holder.idle);
+        let refused = refused.find(|holder| hears(holder.member)).map(|holder| holder.member);
         let Some(member) = refused.filter(|_| available >= 1.0 - EPSILON) else { return };
         if let Some(holder) = self.entries.get_mut(&key).and_then(|entry| entry.holder(member)) {
             holder.refused = false;

@@ -206,6 +206,19 @@ fn what_comes_back_before_the_whole_bucket_has_arrived_goes_there_again() {
 }
 
 #[test]
+fn who_gives_up_a_whole_bucket_without_knowing_of_it_is_told_again_once() {
+    let mut fleet = with_the_rest_on_its_way();
+    // Nothing comes back, but the bucket may be broken up there.
+    let grants = fleet.give_back(0, 1, 0.0, true).unwrap().grants;
+    assert_eq!(grants.iter().map(|grant| (grant.tokens, grant.whole)).collect::<Vec<_>>(), [(5.0, true), (0.0, true)]);
+    let answer = fleet.say(0, Request::default());
+    assert!(answer.is_none_or(|response| response.grants.is_empty()));
+    fleet.give_back(0, 1, 4.0, true);
+    let seen = fleet.ledger.explain(client(1).key, fleet.now).unwrap();
+    assert!(!seen.holders[0].whole && seen.available == 4.0, "{seen:?}");
+}
+
+#[test]
 fn what_is_on_its_way_to_one_that_says_goodbye_is_not_lost() {
     let mut fleet = with_the_rest_on_its_way();
     let returned = Return { key: client(1).key, tokens: 5.0, kept: 0.0, idle: true };
@@ -297,4 +310,70 @@ fn what_a_lost_one_said_under_a_lease_that_has_ended_does_not_bring_it_back() {
     fleet.say(0, Request::default());
     fleet.say(0, Request::default());
     assert_eq!(fleet.ledger.factor(), 1.0);
+}
+
+#[test]
+fn marks_that_a_data_plane_set_by_itself_are_replaced_by_all_of_the_ledgers() {
+    for marks_unsure in [false, true] {
+        let mut fleet = Fleet::new(1);
+        fleet.ask(0, 1);
+        fleet.settle();
+        fleet.ledger.disconnected(fleet.replicas[0].0);
+        let join = Join { replica_id: "r0".into(), incarnation: 1, epoch: 1, marks_unsure, ..Join::default() };
+        fleet.replicas[0] = (fleet.ledger.join(join, fleet.now), 1, 0);
+        let marks = fleet.hear(0).unwrap().marks;
+        assert_eq!(marks.is_some_and(|marks| marks.full && marks.set.len() == 1), marks_unsure);
+    }
+}
+
+#[test]
+fn a_data_plane_with_much_is_heard_out_a_little_at_a_time_before_it_is_answered() {
+    let mut fleet = Fleet::with(2, Timing { accounts_per_tick: 2, ..Timing::default() });
+    let held = |number| message::Holding { client: client(number), tokens: 0.0, whole: false, known: true };
+    let holdings = (0..7).map(held).collect();
+    let join = Join { replica_id: "r0".into(), incarnation: 1, epoch: 1, holdings, ..Join::default() };
+    fleet.ledger.disconnected(fleet.replicas[0].0);
+    fleet.replicas[0] = (fleet.ledger.join(join, fleet.now), 1, 0);
+    for accounts in [2, 4, 6] {
+        assert_eq!((fleet.ledger.accounts(), fleet.hear(0), fleet.ledger.is_busy()), (accounts, None, true));
+        // Others are served meanwhile.
+        assert!(fleet.say(1, Request::default()).is_some());
+        fleet.pass(MILLI);
+    }
+    assert!(fleet.hear(0).is_some_and(|response| response.welcome.is_some()));
+    assert_eq!(fleet.ledger.accounts(), 7);
+}
+
+#[test]
+fn one_whose_stream_the_ledger_ended_is_lost_and_not_gone() {
+    for (out_of_order, factor) in [(true, 0.5), (false, 1.0)] {
+        let mut fleet = Fleet::new(2);
+        let id = fleet.replicas[0].0;
+        if out_of_order {
+            assert_eq!(fleet.ledger.receive(id, Request::default(), fleet.now), Err(Fault::OutOfOrder));
+        }
+        fleet.ledger.disconnected(id);
+        for _ in 0..30 {
+            fleet.pass(100 * MILLI);
+            fleet.say(1, Request::default());
+        }
+        assert_eq!(fleet.ledger.factor(), factor);
+    }
+}
+
+#[test]
+fn a_join_alone_makes_no_lease_longer() {
+    let mut fleet = Fleet::new(2);
+    let silent_from = fleet.now;
+    // It was long on its way: nothing has been heard of since.
+    fleet.pass(1_500 * MILLI);
+    fleet.ledger.disconnected(fleet.replicas[0].0);
+    let join = Join { replica_id: "r0".into(), incarnation: 1, epoch: 1, share: 0.5, ..Join::default() };
+    fleet.replicas[0] = (fleet.ledger.join(join, fleet.now), 1, 0);
+    fleet.hear(0);
+    while fleet.ledger.tallies().lost == 0 {
+        fleet.pass(10 * MILLI);
+        fleet.say(1, Request::default());
+    }
+    assert!(fleet.now - silent_from <= Timing::default().lease + 100 * MILLI, "{:?}", fleet.now - silent_from);
 }

@@ -41,9 +41,9 @@ impl From<Request> for wire::LeaseRequest {
 
 impl From<Join> for wire::Join {
     fn from(join: Join) -> Self {
-        let Join { replica_id, incarnation, epoch, share, holdings } = join;
+        let Join { replica_id, incarnation, epoch, share, holdings, marks_unsure } = join;
         let holdings = holdings.into_iter().map(Into::into).collect();
-        Self { replica_id, incarnation, epoch, share, holdings, more: false }
+        Self { replica_id, incarnation, epoch, share, holdings, more: false, marks_unsure }
     }
 }
 

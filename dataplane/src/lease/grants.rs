@@ -37,7 +37,7 @@ impl Lease {
             self.granted(grant, table, now);
         }
         if let Some(welcome) = response.welcome {
-            self.welcomed(welcome, now);
+            self.welcomed(welcome, table, now);
         }
         self.renew(response.echoed, table);
         Ok(answered)
@@ -51,15 +51,17 @@ impl Lease {
         if valid_until <= terms.valid_until {
             return;
         }
-        self.alone_from = valid_until.plus(self.lease_ns + MARGIN_NS);
+        self.alone_from = self.alone_from.max(valid_until.plus(self.lease_ns + MARGIN_NS));
         table.set_terms(Terms { valid_until, alone_from: self.alone_from, ..terms });
     }
 
     fn mark(&mut self, marks: &Marks, table: &BucketTable) {
         if marks.full {
-            self.marks.clear_all();
+            self.marks.set_only(&marks.set);
+            self.marks_unsure = false;
+        } else {
+            marks.set.iter().for_each(|cell| self.marks.set(*cell, true));
         }
-        marks.set.iter().for_each(|cell| self.marks.set(*cell, true));
         marks.cleared.iter().for_each(|cell| self.marks.set(*cell, false));
         let freed: Vec<u64> = if marks.full {
             self.records.keys().copied().filter(|key| !self.marks.contains(*key)).collect()

@@ -22,8 +22,15 @@ impl MarkBits {
         self.0[cell as usize / 64].load(Relaxed) >> (cell % 64) & 1 == 1
     }
 
-    pub(super) fn clear_all(&self) {
-        self.0.iter().for_each(|word| word.store(0, Relaxed));
+    /// These cells are marked, and no others. One that was marked before and is now is so all the time.
+    pub(super) fn set_only(&self, cells: &[u32]) {
+        let mut words = vec![0; self.0.len()];
+        for cell in cells {
+            if let Some(word) = words.get_mut(*cell as usize / 64) {
+                *word |= 1 << (cell % 64);
+            }
+        }
+        self.0.iter().zip(words).for_each(|(word, new)| word.store(new, Relaxed));
     }
 
     pub(super) fn set_all(&self) {
@@ -69,6 +76,9 @@ mod tests {
         marks.set(cell(key), false);
         marks.set(u32::MAX, true);
         assert!(!marks.contains(key));
+        marks.set_all();
+        marks.set_only(&[cell(key), u32::MAX]);
+        assert!(marks.contains(key) && !marks.contains(key ^ 1 << 63));
     }
 
     trait AllInOneCell {

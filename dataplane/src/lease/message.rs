@@ -43,6 +43,8 @@ pub struct Join {
     pub share: f64,
     /// Everything held, and every client known not to be free.
     pub holdings: Vec<Holding>,
+    /// The marks here are not those of a ledger: all of them are to be sent.
+    pub marks_unsure: bool,
 }
 
 /// What is held of one client.

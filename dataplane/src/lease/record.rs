@@ -2,6 +2,7 @@
 
 use super::{
     Signal,
+    forgotten::Forgotten,
     message::{Ask, Holding, LeaseClient},
 };
 use crate::{
@@ -75,6 +76,16 @@ impl Record {
             want: 1.0,
             granted_at: Nanos(0),
         }
+    }
+
+    /// The same, had it been forgotten: what it had then of the standing share counts as spent.
+    pub(super) fn remembering(self, forgotten: &Forgotten) -> Self {
+        Self { first: self.client.limit.capacity(), known: forgotten.known, ..self }
+    }
+
+    /// Its bucket had to give way, and a new one begins with so much of the standing share, which was given before.
+    pub(super) fn begins_again(&mut self, tokens: f64) {
+        self.first += tokens;
     }
 
     /// Takes over what the request path knows.

@@ -58,6 +58,8 @@ impl Stream {
         let due = seq == self.heard_seq + 1;
         if due {
             (self.heard_seq, self.heard) = (seq, now);
+            // By the answer to the first echo the ledger knows for how long the lease lasts at least.
+            self.owes_ack |= seq == 2;
         }
         due
     }

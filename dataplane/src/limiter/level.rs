@@ -199,7 +199,7 @@ mod tests {
     fn who_refills_depends_on_the_mode_and_on_the_terms() {
         let limit = limit(12.0, 1.0);
         let second = |n: u64| Nanos(n * 1_000_000_000);
-        let terms = Terms { valid_until: second(10), alone_from: second(20), share: 0.25, factor: 0.5 };
+        let terms = Terms { valid_until: second(10), alone_from: second(20), share: 0.25, factor: 0.5, ..Terms::NONE };
         let held = |mode, now| Level { tokens: 1.0, at: second(0), mode }.settled(&limit, &terms, second(now)).tokens;
         assert_eq!([4, 10].map(|now| held(Mode::Whole, now)), [3.0, 6.0]);
         assert_eq!([4, 10].map(|now| held(Mode::Part, now)), [1.0, 1.0]);

@@ -82,8 +82,8 @@ impl BucketTable {
         // After the question: who asks may hold off changes of both from then on.
         let terms = self.terms();
         // Of who is not free there is nothing, but what was made of this data plane's share since it is on its own.
-        let (share, at) =
-            if is_marked { (0.0, now.min(terms.alone_from)) } else { (limit.capacity() * terms.share, now) };
+        let own_since = terms.alone_from.max(terms.forgot_at);
+        let (share, at) = if is_marked { (0.0, now.min(own_since)) } else { (limit.capacity() * terms.share, now) };
         let first = Level { tokens: share, at, mode: Mode::Asked };
         let (before, _, place) = group.change(name, limit, now, |before| match before {
             // Another thread was faster.
@@ -140,6 +140,12 @@ impl BucketTable {
     /// The client is free again: what is here of it means nothing any more.
     pub fn release(&self, key: u64, kind: LimitKind) {
         self.group(key).change_known(Name::new(key, kind), |before| before.changed(0.0, Mode::Free));
+    }
+
+    /// As [`Self::release`], where what is here of the client is lost, which [`Self::evictions`] counts.
+    pub fn evict(&self, key: u64, kind: LimitKind) {
+        self.release(key, kind);
+        self.counters.evictions.fetch_add(1, Relaxed);
     }
 
     fn change(

@@ -51,6 +51,9 @@ pub struct Terms {
     pub valid_until: Nanos,
     /// From then on nobody else refills: this data plane makes its share of tokens itself.
     pub alone_from: Nanos,
+    /// When a client was last forgotten here that no ledger has heard of: of who is known not to be free nothing from before
+    /// is left.
+    pub forgot_at: Nanos,
     /// This data plane's standing share of every limit, 0 to 1.
     pub share: f64,
     /// The part of every limit that is not set aside for data planes that were lost.
@@ -59,7 +62,8 @@ pub struct Terms {
 
 impl Terms {
     /// A data plane that no ledger knows.
-    pub const NONE: Self = Self { valid_until: Nanos(0), alone_from: Nanos(u64::MAX), share: 0.0, factor: 1.0 };
+    pub const NONE: Self =
+        Self { valid_until: Nanos(0), alone_from: Nanos(u64::MAX), forgot_at: Nanos(0), share: 0.0, factor: 1.0 };
 
     /// Whether the ledger's word holds.
     pub fn are_valid(&self, now: Nanos) -> bool {
@@ -72,16 +76,18 @@ impl Terms {
 pub(super) struct TermsCell {
     valid_until: AtomicU64,
     alone_from: AtomicU64,
+    forgot_at: AtomicU64,
     share: AtomicU64,
     factor: AtomicU64,
 }
 
 impl Default for TermsCell {
     fn default() -> Self {
-        let Terms { valid_until, alone_from, share, factor } = Terms::NONE;
+        let Terms { valid_until, alone_from, forgot_at, share, factor } = Terms::NONE;
         Self {
             valid_until: valid_until.0.into(),
             alone_from: alone_from.0.into(),
+            forgot_at: forgot_at.0.into(),
             share: share.to_bits().into(),
             factor: factor.to_bits().into(),
         }
@@ -93,6 +99,7 @@ impl TermsCell {
         Terms {
             valid_until: Nanos(self.valid_until.load(Acquire)),
             alone_from: Nanos(self.alone_from.load(Acquire)),
+            forgot_at: Nanos(self.forgot_at.load(Acquire)),
             share: f64::from_bits(self.share.load(Acquire)),
             factor: f64::from_bits(self.factor.load(Acquire)),
         }
@@ -101,6 +108,7 @@ impl TermsCell {
     pub(super) fn store(&self, terms: Terms) {
         // A reader between the stores must not count on more than it may: what shrinks is stored first, and a lease
         // that goes on, last.
+        self.forgot_at.store(terms.forgot_at.0, Release);
         self.share.store(terms.share.to_bits(), Release);
         self.factor.store(terms.factor.to_bits(), Release);
         self.alone_from.store(terms.alone_from.0, Release);

@@ -6,6 +6,8 @@
 
 mod alone;
 mod client;
+mod crowded;
+mod double_faults;
 mod every_order;
 mod namesakes;
 mod replica;

@@ -219,6 +219,16 @@ impl World {
         }
     }
 
+    /// Whether the ledger has a stream to it.
+    pub(crate) fn is_joined(&self, index: usize) -> bool {
+        self.links[index].member.is_some()
+    }
+
+    /// A message to the ledger is lost; false: there is none on its way.
+    pub(crate) fn lose_message(&mut self, index: usize) -> bool {
+        self.links[index].up.0.pop_front().is_some()
+    }
+
     /// The stream breaks for both sides.
     pub(crate) fn break_stream(&mut self, index: usize) {
         self.end_from_ledger(index);
