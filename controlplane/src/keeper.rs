@@ -4,6 +4,7 @@
 //! once. Nothing here waits for the database: what must outlive the ledger is written beside.
 
 mod desk;
+mod joining;
 mod kept;
 mod memory;
 mod picture;
@@ -38,13 +39,20 @@ pub(crate) struct Commands(mpsc::Receiver<Command>);
 /// What the task can do.
 enum Command {
     /// A data plane begins a stream.
-    Join { join: Join, seat: Seat, answer: oneshot::Sender<Result<Ticket, Taken>> },
+    Join(Applicant),
     /// It said something.
     Receive { ticket: Ticket, request: Request },
     /// Its stream ended.
     Gone { ticket: Ticket },
     /// Somebody wants to know how things are, and how one client stands.
     Show { key: Option<u64>, answer: oneshot::Sender<Picture> },
+}
+
+/// A data plane that begins a stream, until it is known whether it can.
+struct Applicant {
+    join: Join,
+    seat: Seat,
+    answer: oneshot::Sender<Result<Ticket, Taken>>,
 }
 
 /// Names a data plane and its stream.
@@ -65,10 +73,11 @@ impl Keeper {
         (Self(send), Commands(receive))
     }
 
-    /// Begins a data plane's stream; `None`: there is no ledger here.
+    /// Begins a data plane's stream; `None`: there is no ledger here. Where another process has one under the same name, that
+    /// takes until it has said something, or its lease has ended.
     pub(crate) async fn join(&self, join: Join, seat: Seat) -> Option<Result<Ticket, Taken>> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Command::Join { join, seat, answer }).await.ok()?;
+        self.0.send(Command::Join(Applicant { join, seat, answer })).await.ok()?;
         answered.await.ok()
     }
 

@@ -82,12 +82,7 @@ impl Desk {
     /// Without a ledger a command is dropped, and with it what would have carried its answer.
     fn obey(&mut self, command: Command) {
         self.with(|kept| match command {
-            Command::Join { join, seat, answer } => {
-                let joined = kept.join(join, seat);
-                if let Err(Ok(ticket)) = answer.send(joined) {
-                    kept.gone(ticket);
-                }
-            }
+            Command::Join(applicant) => kept.join(applicant),
             Command::Receive { ticket, request } => kept.receive(ticket, request),
             Command::Gone { ticket } => kept.gone(ticket),
             // Who asked may have given up.

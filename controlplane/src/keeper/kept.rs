@@ -9,16 +9,13 @@ use std::{
 use tonic::Status;
 
 use super::{
-    Picture, Seat, Taken, Ticket,
+    Applicant, Picture, Seat, Ticket,
     memory::{Memory, Written},
 };
 use crate::{
     authority::Term,
     clock,
-    ledger::{
-        Fault, Ledger, MemberId, Timing,
-        message::{Join, Request},
-    },
+    ledger::{Fault, Ledger, MemberId, Timing, message::Request},
     metrics::Metrics,
     store::Store,
 };
@@ -33,22 +30,31 @@ const SWEEPS_APART_AT_MOST: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub(super) struct Kept {
-    term: Arc<Term>,
-    ledger: Ledger,
-    started: Instant,
+    pub(super) term: Arc<Term>,
+    pub(super) ledger: Ledger,
+    pub(super) started: Instant,
     /// When the ledger's time began, since boot.
     begun: Duration,
-    seats: BTreeMap<MemberId, (u64, Seat)>,
-    /// The processes that have these seats: (replica, incarnation).
-    seated: BTreeMap<String, (MemberId, u64)>,
-    streams: u64,
+    pub(super) seats: BTreeMap<MemberId, (u64, Seat)>,
+    /// The processes that have these seats, by replica.
+    pub(super) seated: BTreeMap<String, Seated>,
+    pub(super) streams: u64,
+    /// Those who begin a stream under a name that another process has.
+    pub(super) applicants: Vec<Applicant>,
     memory: Memory,
     /// When to look whom the memory must name; at once when data planes come or go.
-    remember_at: Instant,
+    pub(super) remember_at: Instant,
     tick_at: Instant,
     swept: Instant,
     /// Somebody may have something to hear.
-    unswept: bool,
+    pub(super) unswept: bool,
+}
+
+/// A process that has a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seated {
+    pub(super) member: MemberId,
+    pub(super) incarnation: u64,
 }
 
 impl Kept {
@@ -63,6 +69,7 @@ impl Kept {
             seats: BTreeMap::new(),
             seated: BTreeMap::new(),
             streams: 0,
+            applicants: Vec::new(),
             remember_at: now,
             tick_at: now,
             swept: now,
@@ -81,31 +88,12 @@ impl Kept {
         if self.unswept { self.tick_at.min(sweep_at) } else { self.tick_at }
     }
 
-    /// A data plane begins a stream; one that it had is over. One that another process has is not, as long as that is heard
-    /// of: what that one holds must not be given to another.
-    pub(super) fn join(&mut self, join: Join, seat: Seat) -> Result<Ticket, Taken> {
-        let seated = self.seated.get(&join.replica_id).copied();
-        if seated.is_some_and(|(member, process)| process != join.incarnation && self.seats.contains_key(&member)) {
-            tracing::warn!(replica = join.replica_id, "a second data plane has this replica_id: it must take another");
-            return Err(Taken);
-        }
-        self.streams += 1;
-        let (replica, process) = (join.replica_id.clone(), join.incarnation);
-        let ticket = Ticket { member: self.ledger.join(join, self.now()), stream: self.streams };
-        tracing::info!(replica, epoch = self.term.epoch, "data plane shares limits");
-        self.seated.insert(replica, (ticket.member, process));
-        if let Some((_, before)) = self.seats.insert(ticket.member, (ticket.stream, seat)) {
-            before.end(Err(Status::aborted("the data plane has joined again")));
-        }
-        (self.remember_at, self.unswept) = (self.started, true);
-        Ok(ticket)
-    }
-
     /// A data plane said something; it is answered at once.
     pub(super) fn receive(&mut self, ticket: Ticket, request: Request) {
         if !self.holds(ticket) {
             return;
         }
+        self.refuse_namesakes_of(ticket.member);
         let leaving = request.leaving;
         let received = self.ledger.receive(ticket.member, request, self.now());
         self.unswept = true;
@@ -132,6 +120,7 @@ impl Kept {
             self.unswept = true;
             metrics.ledger(&self.ledger);
         }
+        self.admit_whom_nobody_hinders();
         let pause = if self.ledger.is_busy() { TICKS.0 } else { TICKS.1 };
         self.tick_at = if now >= self.tick_at { now + pause } else { self.tick_at.min(now + pause) };
         if now >= self.remember_at {
@@ -169,7 +158,7 @@ impl Kept {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         clock::since_boot().saturating_sub(self.begun)
     }
 
@@ -180,7 +169,7 @@ impl Kept {
     fn cut(&mut self, member: MemberId, why: Result<(), Status>) {
         self.ledger.disconnected(member);
         self.remember_at = self.started;
-        self.seated.retain(|_, (seated, _)| *seated != member);
+        self.seated.retain(|_, seated| seated.member != member);
         if let Some((_, seat)) = self.seats.remove(&member) {
             seat.end(why);
         }
@@ -208,6 +197,7 @@ impl Kept {
         }
         let stuck: Vec<_> = self.seats.iter().filter(|(_, (_, seat))| seat.is_stuck(now)).map(|(id, _)| *id).collect();
         for member in stuck {
+            self.ledger.cast_off(member);
             self.cut(member, Err(Status::resource_exhausted("the data plane does not take its answers")));
         }
         if self.seats.values().any(|(_, seat)| seat.is_full()) {

@@ -280,6 +280,43 @@ async fn a_message_out_of_order_and_a_second_stream_end_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_was_killed_is_followed_by_the_next_though_its_stream_looks_open() {
+    let running = Running::start("").await;
+    let silent = Holder::join(running.channel(), join("dp-1")).await;
+    // No answer before the lease of the one that may be there has ended.
+    let next = Holder::join(running.channel(), Join { incarnation: 2, ..join("dp-1") });
+    let joined = Instant::now();
+    let mut next = next.await;
+    let waited = joined.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(9)).contains(&waited), "{waited:?}");
+    assert_eq!(silent.end().await.unwrap_err().code(), Code::FailedPrecondition);
+    next.ask("gold", 1.0).await;
+    assert!(next.granted("gold").await.tokens >= 1.0);
+    let names = |status: LedgerStatus| status.members.into_iter().map(|m| m.replica_id).collect::<Vec<_>>();
+    assert_eq!(names(ledger(running.channel()).await), ["dp-1"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_refused_as_soon_as_the_other_says_something() {
+    let running = Running::start("").await;
+    let mut holder = Holder::join(running.channel(), join("dp-1")).await;
+    let copy = Join { incarnation: 2, ..join("dp-1") };
+    let (_up, copy) = open(running.channel(), vec![first(copy)]).await;
+    let mut copy = copy.unwrap();
+    let refused = loop {
+        tokio::select! {
+            answer = copy.message() => break answer.unwrap_err(),
+            _ = holder.next() => holder.say(LeaseRequest::default()).await,
+        }
+    };
+    assert_eq!(refused.code(), Code::AlreadyExists, "{refused:?}");
+    holder.ask("gold", 1.0).await;
+    assert!(holder.granted("gold").await.tokens >= 1.0);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_data_plane_is_lost() {
     let running = Running::start("").await;
     let holder = Holder::join(running.channel(), join("dp-1")).await;
