@@ -26,9 +26,14 @@ impl DataPlaneService for Namesakes {
     }
 
     async fn lease(&self, up: Request<Streaming<LeaseRequest>>) -> Result<Response<Self::LeaseStream>, Status> {
-        let join = up.into_inner().message().await?.and_then(|request| request.join);
-        self.0.send(join.unwrap_or_default().replica_id).unwrap();
-        Err(Status::already_exists("replica_id: another data plane has it now"))
+        let (down, answers) = mpsc::channel(1);
+        let (names, mut up) = (self.0.clone(), up.into_inner());
+        tokio::spawn(async move {
+            let join = up.message().await.unwrap().and_then(|request| request.join);
+            names.send(join.unwrap().replica_id).unwrap();
+            down.send(Err(Status::already_exists("replica_id: another data plane has it now"))).await.unwrap();
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
     }
 }
 

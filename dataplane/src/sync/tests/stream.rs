@@ -90,8 +90,11 @@ async fn a_stream_under_a_name_that_is_another_now_is_opened_anew() {
     assert_eq!(hello.replica_id, "twin");
     stream.welcome(1000).await;
     names.send_replace("twin-2".into());
-    let (_stream, hello) = control_plane.accept().await;
+    let (mut stream, hello) = control_plane.accept().await;
     assert_eq!(hello.replica_id, "twin-2");
+    stream.welcome(1000).await;
+    stream.update(full(1, &[limit("a", 5.0, 1.0)])).await;
+    assert_eq!(stream.answer().await, ack(1));
     // Nobody can take another one any more.
     drop(names);
     plane.shutdown.cancel();
