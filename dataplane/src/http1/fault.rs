@@ -5,6 +5,8 @@
 pub enum Fault {
     /// The request line is not `method SP target SP HTTP/1.x`.
     RequestLine,
+    /// Three words, none of which is a target or a version of HTTP: another protocol, where an answer means nothing.
+    Protocol,
     /// The target has a byte or a form that no target has, or not the one its method takes.
     Target,
     /// An HTTP version other than 1.0 and 1.1.
@@ -37,8 +39,9 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RequestLine,
+        Self::Protocol,
         Self::Target,
         Self::Version,
         Self::TargetTooLong,

@@ -192,6 +192,10 @@ fn parse_line(line: &[u8]) -> Result<RequestHead, Fault> {
     let rest = line[method_end..].strip_prefix(b" ").filter(|_| method_end > 0).ok_or(Fault::RequestLine)?;
     let space = memchr::memchr(b' ', rest).ok_or(Fault::RequestLine)?;
     let (target, version) = (&rest[..space], &rest[space + 1..]);
+    let is_word = |text: &[u8]| chars::token_length(text) == text.len();
+    if is_word(target) && is_word(version) && !target.is_empty() && !version.is_empty() && target != b"*" {
+        return Err(Fault::Protocol);
+    }
     let is_http_10 = parse_version(version)?;
     if method == b"CONNECT" || method == b"TRACE" {
         return Err(Fault::Method);
@@ -366,6 +370,12 @@ mod tests {
     fn request_lines_that_are_none() {
         for (line, fault) in [
             ("GET /", Fault::RequestLine),
+            ("INVALID CONNECTION PREFACE", Fault::Protocol),
+            ("HELO mail example.com", Fault::Protocol),
+            ("GET h HTTP", Fault::Protocol),
+            ("OPTIONS * HTTP", Fault::RequestLine),
+            ("GET h HTTP/1", Fault::RequestLine),
+            ("GET / HTTP", Fault::RequestLine),
             ("GET  / HTTP/1.1", Fault::RequestLine),
             ("GET / HTTP/1.1 ", Fault::RequestLine),
             (" GET / HTTP/1.1", Fault::RequestLine),

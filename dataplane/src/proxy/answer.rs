@@ -162,6 +162,7 @@ fn fault_problem(fault: Fault) -> Problem {
     }
     match fault {
         Fault::RequestLine => bad_request!("The request line is not 'method target HTTP/1.1'."),
+        Fault::Protocol => bad_request!("This is not HTTP."),
         Fault::Target => bad_request!("The request target is not one that its method takes, or has a forbidden byte."),
         Fault::LineEnd => bad_request!("A line does not end with CR LF, or holds a CR or LF elsewhere."),
         Fault::Field => bad_request!("A header field is not 'name: value' of allowed bytes."),

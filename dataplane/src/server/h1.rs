@@ -107,6 +107,9 @@ impl Connection {
 
     async fn refuse(&mut self, fault: Fault) -> io::Result<After> {
         let answered = self.proxy.refuse(fault, None);
+        if fault == Fault::Protocol {
+            return Ok(After::Cut);
+        }
         self.reply(answered, Turn { head: None, persists: false }).await
     }
 
