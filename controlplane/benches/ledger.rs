@@ -12,7 +12,7 @@ mod fleet;
 
 use std::time::Duration;
 
-use controlplane::ledger::message::Holding;
+use controlplane::ledger::{Timing, message::Holding};
 
 use crate::{
     cpu::{Meter, memory},
@@ -102,6 +102,8 @@ fn lost(fleet: &mut Fleet) {
 fn back(fleet: &mut Fleet) {
     let held = |number| Holding { client: client(number * REPLICAS), tokens: 5.0, whole: false, known: true };
     fleet.join(0, (0..CLIENTS).map(held).collect());
+    // It is heard out over some ticks, and says nothing before it is answered.
+    (0..=CLIENTS / Timing::default().accounts_per_tick).for_each(|_| fleet.tick());
     go_on(fleet, Duration::from_secs(1));
     row("it comes back with 100,000 holdings: 1 s", fleet, None);
 }

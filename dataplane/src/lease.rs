@@ -8,6 +8,7 @@
 mod forgotten;
 mod grants;
 mod joining;
+mod limits;
 mod marks;
 pub mod message;
 mod record;
@@ -22,13 +23,13 @@ use std::{
     time::Duration,
 };
 
-pub use self::marks::MarkBits;
 use self::{
     forgotten::Forgotten,
     message::{Ask, LeaseClient, Request, Return},
     record::Record,
     stream::Stream,
 };
+pub use self::{limits::NewLimit, marks::MarkBits};
 use crate::{
     clock::Nanos,
     limiter::{BucketTable, Content, LimitKind, Mode, Terms},

@@ -25,7 +25,6 @@ use crate::{
     state_file::Identity,
     sync::{Backoff, SyncOptions},
 };
-use desk::Inbox;
 use host::Host;
 use route::Route;
 use session::End;

@@ -42,7 +42,7 @@ impl Fleet {
     /// A data plane comes, or comes back, with what it holds.
     pub(crate) fn join(&mut self, number: usize, holdings: Vec<Holding>) {
         let (replica_id, now) = (format!("replica-{number}"), self.now);
-        let join = Join { replica_id, incarnation: 1, epoch: 1, share: 0.0, holdings };
+        let join = Join { replica_id, incarnation: 1, epoch: 1, share: 0.0, holdings, marks_unsure: false };
         let id = self.spent.time(|| self.ledger.join(join, now));
         self.replicas.insert(number, Replica { id, seq: 1, acked: 0 });
         let names = self.ledger.to_remember();

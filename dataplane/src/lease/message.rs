@@ -1,5 +1,7 @@
 //! What the ledger and this data plane say to each other. Tokens are in requests.
 
+use balancer_proto::lease_key;
+
 use crate::limit::Limit;
 
 /// Whose bucket, and how large it is here.
@@ -11,6 +13,13 @@ pub struct LeaseClient {
     pub limit: Limit,
     /// Configuration revision the limit is from.
     pub revision: u64,
+}
+
+impl LeaseClient {
+    /// Whether it is under the default limit.
+    pub fn has_default_limit(&self) -> bool {
+        lease_key::under_default_limit(self.key) == self.key
+    }
 }
 
 /// To the ledger.

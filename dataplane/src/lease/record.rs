@@ -90,10 +90,15 @@ impl Record {
 
     /// Takes over what the request path knows.
     pub(super) fn adopt(&mut self, signal: &Signal) {
-        if signal.client.revision >= self.client.revision {
-            self.client = signal.client;
-        }
+        self.retune(signal.client);
         self.bucket = Some((signal.bucket, signal.kind));
+    }
+
+    /// Takes over the client's limit, unless it is older.
+    pub(super) fn retune(&mut self, client: LeaseClient) {
+        if client.revision >= self.client.revision {
+            self.client = client;
+        }
     }
 
     pub(super) fn place(&self) -> Option<Place> {

@@ -18,7 +18,7 @@ use tokio::{
 use super::bells::Bells;
 use crate::{
     clock::{self, Nanos},
-    lease::{MarkBits, Signal, message::LeaseClient},
+    lease::{MarkBits, NewLimit, Signal, message::LeaseClient},
     limit::{Limit, LimitScope},
     limiter::{BucketTable, LimitKind, Need, Taken},
 };
@@ -41,13 +41,22 @@ pub struct SharedClient {
     pub revision: u64,
 }
 
-/// Signals of request threads, for the one who has the lease.
-pub(super) type Inbox = mpsc::UnboundedReceiver<Signal>;
+/// What the one who has the lease is told.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// A request thread wants tokens.
+    Wanted(Signal),
+    /// A limit changed.
+    Retuned(NewLimit),
+}
+
+/// Where the one who has the lease hears it.
+pub(super) type Inbox = mpsc::UnboundedReceiver<Word>;
 
 /// Where request threads take shared tokens, and ask for more.
 #[derive(Debug)]
 pub struct LeaseDesk {
-    signals: mpsc::UnboundedSender<Signal>,
+    words: mpsc::UnboundedSender<Word>,
     inbox: Mutex<Option<Inbox>>,
     marks: Arc<MarkBits>,
     bells: Bells,
@@ -63,9 +72,9 @@ pub struct LeaseDesk {
 
 impl Default for LeaseDesk {
     fn default() -> Self {
-        let (signals, inbox) = mpsc::unbounded_channel();
+        let (words, inbox) = mpsc::unbounded_channel();
         Self {
-            signals,
+            words,
             inbox: Mutex::new(Some(inbox)),
             marks: Arc::default(),
             bells: Bells::default(),
@@ -101,7 +110,15 @@ impl LeaseDesk {
         let SharedClient { bucket, kind, limit, lease_key: key, revision } = *client;
         let signal = Signal { client: LeaseClient { key, limit, revision }, bucket, kind, first };
         // Nobody hears it any more only while the process ends.
-        let _ = self.signals.send(signal);
+        let _ = self.words.send(Word::Wanted(signal));
+    }
+
+    /// A limit changed, and buckets have been settled under the old one. To be said before the new one is published.
+    pub(crate) fn retuned(&self, new: NewLimit) {
+        // Else nobody has a lease, and nobody would hear it.
+        if *self.scope.borrow() == LimitScope::Global {
+            let _ = self.words.send(Word::Retuned(new));
+        }
     }
 
     /// Resolves when there is news of a client, after it was first polled or enabled.
@@ -155,7 +172,7 @@ impl LeaseDesk {
         self.marks.clone()
     }
 
-    /// The signals; `None`: somebody has them.
+    /// What is told; `None`: somebody hears it.
     pub(super) fn take_inbox(&self) -> Option<Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -189,7 +206,11 @@ mod tests {
             }
         });
         desk.await_telling();
-        let mut told: Vec<_> = std::iter::from_fn(|| inbox.try_recv().ok()).map(|signal| signal.client.key).collect();
+        let key = |word| match word {
+            Word::Wanted(signal) => signal.client.key,
+            Word::Retuned(_) => unreachable!("no limit has changed"),
+        };
+        let mut told: Vec<_> = std::iter::from_fn(|| inbox.try_recv().ok()).map(key).collect();
         told.sort_unstable();
         assert_eq!(told, (0..16).collect::<Vec<_>>());
     }

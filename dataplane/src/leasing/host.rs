@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
-use super::Inbox;
+use super::desk::{Inbox, Word};
 use crate::{
     clock::{self, Nanos},
     lease::{
-        Fault, Lease, Saved, Signal,
+        Fault, Lease, Saved,
         message::{Request, Response},
     },
     limiter::BucketTable,
@@ -18,7 +18,7 @@ use crate::{
 
 /// Time between two looks at what is due: at least, and at most.
 const LOOKS_APART_NS: (u64, u64) = (5_000_000, 50_000_000);
-/// Signals taken in at once.
+/// Words taken in at once.
 const BATCH: usize = 1024;
 /// How often figures that take a walk over all clients are counted.
 const COUNT_EVERY_NS: u64 = 1_000_000_000;
@@ -29,7 +29,7 @@ pub(super) struct Host<'a> {
     inbox: &'a mut Inbox,
     identity: &'a mut Identity,
     lease: Lease,
-    batch: Vec<Signal>,
+    batch: Vec<Word>,
     looked: Nanos,
     counted: Nanos,
 }
@@ -109,9 +109,14 @@ impl<'a> Host<'a> {
 
     fn hear_batch(&mut self) {
         let (lease, table, now) = (&mut self.lease, &self.shared.buckets, clock::now());
-        let in_vain =
-            self.batch.drain(..).filter_map(|signal| lease.heard(&signal, table, now).then_some(signal.client.key));
-        let in_vain: Vec<u64> = in_vain.collect();
+        let mut in_vain = Vec::new();
+        for word in self.batch.drain(..) {
+            match word {
+                Word::Wanted(signal) if lease.heard(&signal, table, now) => in_vain.push(signal.client.key),
+                Word::Wanted(_) => {}
+                Word::Retuned(new) => lease.retune(&new),
+            }
+        }
         if !in_vain.is_empty() {
             self.may_spend();
         }

@@ -212,7 +212,8 @@ mod tests {
         let directory = StateDir::open(root.path()).unwrap();
         let mut twin = restored(&directory, Some("twin"));
         let names = twin.names();
-        (twin.rename(0xab), twin.rename(0xcd));
+        twin.rename(0xab);
+        twin.rename(0xcd);
         assert_eq!(*names.borrow(), "twin-000000cd");
         twin.keep(Saved { share: 0.5, spent: false });
         assert_eq!(restored(&directory, Some("twin")).replica_id(), "twin-000000cd");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use balancer_proto::v1 as wire;
+use balancer_proto::{lease_key, v1 as wire};
 use tokio::sync::watch;
 
 use super::{
@@ -14,8 +14,8 @@ use crate::{
     client::client_key,
     clock,
     convert::{BackendSpec, Refusal, Settings},
+    lease::{NewLimit, message::LeaseClient},
     limit::Limit,
-    limiter::BucketTable,
     pool::{Backend, Health, Pool},
     shared::Shared,
     snapshot::Snapshot,
@@ -70,7 +70,7 @@ impl Holder {
                 changed = differing(&before, &after);
             }
             // Before the swap: what was gathered so far was gathered at the old rate.
-            retune(&self.shared.buckets, &before, &after, &changed);
+            retune(&self.shared, &before, &after, &changed);
         }
         self.swap(after, full);
         self.trusted = true;
@@ -214,13 +214,22 @@ fn differing(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
     after.limits.iter().filter_map(change).collect()
 }
 
-/// Settles the buckets whose limit changes. Their tokens stay; nobody is refilled by a pushed configuration.
-fn retune(buckets: &BucketTable, before: &Snapshot, after: &Snapshot, changed: &[Change]) {
-    let now = clock::now();
+/// Settles the buckets whose limit changes, and tells whoever shares them. Their tokens stay; nobody is refilled by a
+/// pushed configuration.
+fn retune(shared: &Shared, before: &Snapshot, after: &Snapshot, changed: &[Change]) {
+    let (buckets, revision, now) = (&shared.buckets, after.revision, clock::now());
     for change in changed {
         buckets.retune(client_key(&change.client_id), change.before.as_ref(), &change.after, now);
     }
+    if !changed.is_empty() {
+        let client = |change: &Change| {
+            let key = lease_key::of_client(&change.client_id);
+            LeaseClient { key, limit: change.after, revision }
+        };
+        shared.leases.retuned(NewLimit::Own(changed.iter().map(client).collect()));
+    }
     if before.default_limit != after.default_limit {
         buckets.retune_default(before.default_limit.as_ref(), after.default_limit.as_ref(), now);
+        after.default_limit.into_iter().for_each(|limit| shared.leases.retuned(NewLimit::Default { limit, revision }));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use balancer_proto::v1::{LeaseRequest, LeaseResponse};
 use dataplane::{
     clock::Nanos,
-    lease::{Lease, MarkBits, PATIENCE_NS, Saved, Signal, message::LeaseClient},
+    lease::{Lease, MarkBits, NewLimit, PATIENCE_NS, Saved, Signal, message::LeaseClient},
     limiter::{BucketTable, LimitKind, Need},
 };
 
@@ -77,6 +77,14 @@ impl Replica {
 
     fn now(&self, now_ns: u64) -> Nanos {
         Nanos((now_ns + self.offset_ns) & !7)
+    }
+
+    /// Its configuration says another limit of a client from now on.
+    pub(crate) fn retune(&mut self, client: usize, new: Known, now_ns: u64) {
+        let (now, old) = (self.now(now_ns), std::mem::replace(&mut self.clients[client], new));
+        self.table.retune(new.key, Some(&old.limit), &new.limit, now);
+        let Known { key, limit, revision } = new;
+        self.lease.retune(&NewLimit::Own(vec![LeaseClient { key, limit, revision }]));
     }
 
     /// One request of a client; says whether it was admitted. One that waits is decided later.

@@ -206,9 +206,9 @@ impl World {
         if self.is_cut(index) {
             return;
         }
-        let (now, clients, known) = (self.now_ns, &self.clients, &mut self.replicas[index].clients);
+        let now = self.now_ns;
         for (_, client) in self.links[index].limits.extract_if(.., |(at, _)| *at <= now) {
-            known[client] = clients[client].known;
+            self.replicas[index].retune(client, self.clients[client].known, now);
         }
     }
 

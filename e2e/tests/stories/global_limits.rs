@@ -204,7 +204,8 @@ async fn two_data_planes_of_one_name_share_limits_under_two() -> Result<()> {
         let mut shown: Vec<_> = status.replicas.into_iter().map(|replica| replica.replica_id).collect();
         let mut leased: Vec<_> =
             status.ledger.into_iter().flat_map(|ledger| ledger.members).map(|m| m.replica_id).collect();
-        (shown.sort(), leased.sort());
+        shown.sort();
+        leased.sort();
         shown.dedup();
         shown.len() == 3 && shown == leased && shown[0] == "twin"
     })
