@@ -24,65 +24,60 @@ pub(crate) struct Replica {
     /// Why it refused the last update; empty if it did not.
     pub(crate) last_refusal: String,
     pub(crate) report: Option<ReplicaReport>,
-    /// Tells a new stream of a data plane from the old one, which may end later.
-    stream: u64,
 }
 
-/// All data planes with a stream, by id.
+/// The id of a data plane, and which of its streams: an old one may end after a new one has begun, and two data planes
+/// may have one id until one of them takes another.
+type Seat = (String, u64);
+
+/// All data planes with a stream.
 pub(crate) struct Replicas {
-    by_id: Mutex<BTreeMap<String, Replica>>,
+    seats: Mutex<BTreeMap<Seat, Replica>>,
     streams: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
 impl Replicas {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { by_id: Mutex::default(), streams: AtomicU64::new(0), metrics }
+        Self { seats: Mutex::default(), streams: AtomicU64::new(0), metrics }
     }
 
     /// Enters a data plane, which says that it holds `revision`, for as long as the answer lives.
     pub(crate) fn join(self: &Arc<Self>, id: String, version: String, revision: u64) -> Membership {
         let stream = self.streams.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        let replica = Replica {
-            version,
-            revision,
-            connected: now,
-            last_seen: now,
-            last_refusal: String::new(),
-            report: None,
-            stream,
-        };
-        let mut by_id = self.lock();
-        by_id.insert(id.clone(), replica);
-        self.metrics.replicas(by_id.len());
-        self.metrics.replica_revision(&id, revision);
-        drop(by_id);
-        Membership { replicas: self.clone(), id, stream }
+        let replica =
+            Replica { version, revision, connected: now, last_seen: now, last_refusal: String::new(), report: None };
+        let seat = (id, stream);
+        let mut seats = self.lock();
+        seats.insert(seat.clone(), replica);
+        self.metrics.replicas(count(&seats));
+        self.metrics.replica_revision(&seat.0, revision);
+        drop(seats);
+        Membership { replicas: self.clone(), seat }
     }
 
-    /// Everyone, ordered by id.
+    /// Everyone, ordered by id: what is known from the newest stream of each.
     pub(crate) fn all(&self) -> BTreeMap<String, Replica> {
-        self.lock().clone()
+        self.lock().iter().map(|((id, _), replica)| (id.clone(), replica.clone())).collect()
     }
 
     // A poisoned map is whole: its entries change one field at a time.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Replica>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Seat, Replica>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A data plane's entry; dropping it strikes the entry out.
 pub(crate) struct Membership {
     replicas: Arc<Replicas>,
-    id: String,
-    stream: u64,
+    seat: Seat,
 }
 
 impl Membership {
     /// The data plane's id.
     pub(crate) fn id(&self) -> &str {
-        &self.id
+        &self.seat.0
     }
 
     /// A message of any kind came.
@@ -92,7 +87,7 @@ impl Membership {
 
     /// A step was applied.
     pub(crate) fn acknowledged(&self, revision: u64) {
-        self.replicas.metrics.replica_revision(&self.id, revision);
+        self.replicas.metrics.replica_revision(self.id(), revision);
         self.update(|replica| {
             replica.revision = revision;
             replica.last_refusal.clear();
@@ -110,7 +105,7 @@ impl Membership {
     }
 
     fn update(&self, change: impl FnOnce(&mut Replica)) {
-        if let Some(replica) = self.replicas.lock().get_mut(&self.id).filter(|r| r.stream == self.stream) {
+        if let Some(replica) = self.replicas.lock().get_mut(&self.seat) {
             change(replica);
         }
     }
@@ -118,11 +113,18 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let mut by_id = self.replicas.lock();
-        if by_id.get(&self.id).is_some_and(|r| r.stream == self.stream) {
-            by_id.remove(&self.id);
-            self.replicas.metrics.replica_gone(&self.id);
+        let mut seats = self.replicas.lock();
+        seats.remove(&self.seat);
+        if !seats.keys().any(|(id, _)| id == self.id()) {
+            self.replicas.metrics.replica_gone(self.id());
         }
-        self.replicas.metrics.replicas(by_id.len());
+        self.replicas.metrics.replicas(count(&seats));
     }
+}
+
+/// Data planes, however many streams they have.
+fn count(seats: &BTreeMap<Seat, Replica>) -> usize {
+    let mut ids: Vec<_> = seats.keys().map(|(id, _)| id).collect();
+    ids.dedup();
+    ids.len()
 }
