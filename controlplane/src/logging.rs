@@ -26,6 +26,7 @@ fn filter(text: &str) -> Result<EnvFilter, String> {
     let known = |part: &str| part.contains(['=', ':', '[']) || LEVELS.contains(&part.to_ascii_lowercase().as_str());
     match text.split(',').map(str::trim).find(|part| !known(part)) {
         Some(part) => Err(format!("expected one of {}, or module=level, got {part:?}", LEVELS.join(", "))),
+        None if text.eq_ignore_ascii_case("off") => EnvFilter::try_new(text).map_err(|error| error.to_string()),
         None => EnvFilter::try_new(format!("{QUIET_LIBRARIES},{text}")).map_err(|error| error.to_string()),
     }
 }

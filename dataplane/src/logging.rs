@@ -21,7 +21,7 @@ const QUIET_LIBRARIES: &str = "h2=error,hyper=error,rustls=error";
 
 /// Starts logging for the whole process; a second call changes nothing.
 pub fn start(format: LogFormat, level: &str) {
-    let filter = filter(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter(level).unwrap_or_else(|_| EnvFilter::new(format!("{QUIET_LIBRARIES},info")));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -33,6 +33,9 @@ pub fn start(format: LogFormat, level: &str) {
 
 /// What is written at a level, or by a filter.
 fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    if level.eq_ignore_ascii_case("off") {
+        return EnvFilter::try_new(level);
+    }
     EnvFilter::try_new(format!("{QUIET_LIBRARIES},{level}"))
 }
 
@@ -42,5 +45,6 @@ mod tests {
     fn libraries_are_quiet_unless_they_are_named() {
         let filter = |level| super::filter(level).unwrap().to_string();
         assert_eq!(filter("debug,h2=trace"), "rustls=error,hyper=error,h2=trace,debug");
+        assert_eq!(filter("off"), "off");
     }
 }

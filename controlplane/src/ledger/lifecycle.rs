@@ -111,6 +111,8 @@ impl Ledger {
         self.drop_shares(id, now);
         if let Some(member) = self.members.get_mut(&id) {
             (member.standing, member.lost_since, member.written_off) = (Standing::Lost, now, false);
+            // Its share counts as spent from here on: what it has not said yet would count it once more.
+            member.to_replay.clear();
         }
         self.tallies.lost += 1;
         self.set_factor(now);

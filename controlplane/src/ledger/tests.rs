@@ -345,6 +345,23 @@ fn a_data_plane_with_much_is_heard_out_a_little_at_a_time_before_it_is_answered(
 }
 
 #[test]
+fn one_that_is_lost_before_it_is_heard_out_is_not_heard_any_more() {
+    let mut fleet = Fleet::with(2, Timing { accounts_per_tick: 2, ..Timing::default() });
+    let held = |number| message::Holding { client: client(number), tokens: 0.0, whole: false, known: false };
+    let holdings = (0..7).map(held).collect();
+    let join = Join { replica_id: "r0".into(), incarnation: 1, epoch: 1, holdings, ..Join::default() };
+    let id = fleet.replicas[0].0;
+    fleet.ledger.disconnected(id);
+    fleet.now = fleet.ledger.members[&id].lease_floor - Duration::from_nanos(1);
+    fleet.ledger.join(join, fleet.now);
+    let before = (fleet.ledger.accounts(), fleet.ledger.tallies().lost);
+    fleet.pass(MILLI);
+    fleet.pass(MILLI);
+    assert!(fleet.ledger.tallies().lost > before.1);
+    assert_eq!(fleet.ledger.accounts(), before.0, "it is not looked at what it had to say");
+}
+
+#[test]
 fn one_whose_stream_the_ledger_ended_is_lost_and_not_gone() {
     for (out_of_order, factor) in [(true, 0.5), (false, 1.0)] {
         let mut fleet = Fleet::new(2);

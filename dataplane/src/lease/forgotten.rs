@@ -81,9 +81,10 @@ impl Lease {
         }
     }
 
-    /// What is to be said of a client that was forgotten before the ledger heard of it.
+    /// What is to be said of a client that was forgotten before the ledger heard of it. It stays in mind until the ledger
+    /// answers: the stream may break before.
     pub(super) fn ask_for_forgotten(&mut self, key: u64) -> Option<Ask> {
-        let forgotten = self.forgotten.remove(&key)?;
+        let forgotten = *self.forgotten.get(&key)?;
         // Nobody asks here any more.
         self.goes_back(key, 0.0, true);
         Some(forgotten.ask())

@@ -2,7 +2,7 @@
 
 use super::{
     Fault, IDLE_NS, Lease, MARGIN_NS,
-    marks::keys_of,
+    marks::{cell, keys_of},
     message::{Grant, Marks, NewTerms, Response},
     record::Record,
 };
@@ -57,7 +57,10 @@ impl Lease {
 
     fn mark(&mut self, marks: &Marks, table: &BucketTable) {
         if marks.full {
-            self.marks.set_only(&marks.set);
+            // Those the ledger has not heard of yet are not among its marks.
+            let untold = self.forgotten.iter().filter(|(_, forgotten)| !forgotten.told).map(|(key, _)| cell(*key));
+            let cells: Vec<u32> = marks.set.iter().copied().chain(untold).collect();
+            self.marks.set_only(&cells);
             self.marks_unsure = false;
         } else {
             marks.set.iter().for_each(|cell| self.marks.set(*cell, true));
@@ -126,7 +129,10 @@ impl Lease {
                 }
                 self.records.insert(grant.key, Record::remembered(client));
             }
-            (None, None) => self.goes_back(grant.key, grant.tokens.max(0.0), true),
+            (None, None) => {
+                self.forgotten.remove(&grant.key);
+                self.goes_back(grant.key, grant.tokens.max(0.0), true);
+            }
             (Some(_), Some(_)) => {}
             (Some(record), None) if gives => {
                 record.answered(now, true);

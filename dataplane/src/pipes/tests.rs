@@ -60,11 +60,19 @@ async fn no_more_is_taken_than_asked_for_and_what_is_left_in_a_pipe_goes_with_it
 
 #[tokio::test]
 async fn who_waits_for_a_sender_holds_no_pipe() {
-    let (_sender, from) = pair().await;
+    let (mut sender, from) = pair().await;
+    let (to, mut receiver) = pair().await;
     let pipes = Pipes::new(1);
+    sender.write_all(b"fresh").await.unwrap();
+    let mut pipe = fill(&pipes, &from, 9).await.unwrap();
+    while !pipe.is_empty() {
+        poll_fn(|cx| pipe.poll_empty(cx, &to)).await.unwrap();
+    }
+    drop(pipe);
+    receiver.read_exact(&mut [0; 5]).await.unwrap();
     let mut cx = Context::from_waker(Waker::noop());
-    assert!(pipes.poll_fill(&mut cx, &from, 1).is_pending());
-    assert_eq!(pipes.spare.borrow().len(), pipes.open.get());
+    assert!(pipes.poll_fill(&mut cx, &from, 4).is_pending());
+    assert_eq!((pipes.open.get(), pipes.spare.borrow().len()), (1, 1), "the one there is waits for whoever needs it");
 }
 
 #[tokio::test]

@@ -132,6 +132,27 @@ async fn a_client_that_leaves_frees_the_backend() -> Result<()> {
 }
 
 /// Memory of the data plane that is really there.
+/// Large bodies of known length are not copied: they leave a pipe behind, for the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_body_passes_through_a_pipe() -> Result<()> {
+    let (deployment, mut raw) = deployment().await?;
+    let before = pipes(&deployment)?;
+    for _ in 0..3 {
+        raw.send(format!("GET /bytes/{MIB} HTTP/1.1\r\nHost: h\r\n\r\n")).await?;
+        let head = raw.head().await?;
+        assert_eq!(raw.body(&head).await?.len(), MIB);
+    }
+    assert!(pipes(&deployment)? > before);
+    Ok(())
+}
+
+/// Open ends of pipes.
+fn pipes(deployment: &Deployment) -> Result<usize> {
+    let files = fs::read_dir(format!("/proc/{}/fd", deployment.data_plane()?.process.id()))?;
+    let links = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    Ok(links.filter(|link| link.to_string_lossy().starts_with("pipe:")).count())
+}
+
 fn resident_bytes(deployment: &Deployment) -> Result<usize> {
     let status = fs::read_to_string(format!("/proc/{}/status", deployment.data_plane()?.process.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
